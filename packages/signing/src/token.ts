@@ -1,0 +1,101 @@
+// Short access tokens: JWTs (RFC 7519, typ at+jwt of RFC 9068) signed with EdDSA. A message's signature never passes as a token, nor a token's as
+// a message's: typ and form differ. Which channels a role may name is the caller's rule.
+
+import { canonicalize, type ErrorCode, LIMITS, parseStrict, toBase64Url } from "@outcry/protocol";
+import { curve } from "#curve";
+import { decodeBase64Url, signingInput } from "./base64url.js";
+import type { KeySource } from "./public-key.js";
+import { protectedHeader } from "./sign.js";
+import type { SigningKey } from "./signing-key.js";
+import { readHeader } from "./verify.js";
+
+export interface TokenClaims {
+  iss: string;
+  aud: string;
+  sub: string;
+  /** Seconds since the epoch, as RFC 7519 has it. */
+  iat: number;
+  exp: number;
+  jti: string;
+  role: string;
+  backend?: string;
+  channels: string[];
+}
+
+export type TokenVerdict =
+  | { kind: "verified"; claims: TokenClaims; kid: string }
+  | { kind: "refused"; code: Extract<ErrorCode, "credentials_invalid" | "token_expired">; detail: string };
+
+export interface TokenExpectation {
+  audience: string;
+  /** Must be the token's `iss` and the key's owner: a node's key cannot speak for the service. */
+  issuer: string;
+}
+
+const TYP = "at+jwt";
+const TOKEN_CHARS_MAX = 8_192; // 32 channel names and the claims; also below common header limits
+
+const invalid = (detail: string): TokenVerdict => ({ kind: "refused", code: "credentials_invalid", detail });
+
+/** Throws TypeError for a life longer than a verifier would take. */
+export function mintToken(claims: TokenClaims, key: SigningKey): string {
+  if (livesTooLong(claims)) throw new TypeError(`mintToken: exp − iat is beyond ${lifetimeMsMax(claims.role)} ms`);
+  const header = protectedHeader(key, TYP);
+  const payload = canonicalize(claims);
+  return `${header}.${toBase64Url(payload)}.${toBase64Url(key.privateKey.sign(signingInput(header, payload)))}`;
+}
+
+export function verifyToken(token: string, keys: KeySource, nowMs: number, expected: TokenExpectation): TokenVerdict {
+  const parts = token.length <= TOKEN_CHARS_MAX ? token.split(".") : [];
+  if (parts.length !== 3) return invalid("not a compact JWS");
+  const [encodedHeader, encodedPayload, encodedSignature] = parts as [string, string, string];
+  const header = readHeader(encodedHeader);
+  const payload = decodeBase64Url(encodedPayload);
+  const signature = decodeBase64Url(encodedSignature);
+  if (typeof header === "string") return invalid(header);
+  if (payload === undefined || signature?.length !== 64) return invalid("payload or signature is not exact base64url");
+  const key = keys.find(header.kid);
+  if (key === undefined) return invalid("the key is unknown");
+  if (header.typ !== TYP || header.alg !== "EdDSA" || key.alg !== "EdDSA")
+    return invalid("typ or alg is not that of our tokens");
+  if (!curve.verify.EdDSA!(key.publicKey, signingInput(encodedHeader, payload), signature))
+    return invalid("the signature is not of this token");
+  return judgeClaims(payload, key.owner, key.kid, nowMs, expected);
+}
+
+function judgeClaims(
+  payload: Uint8Array,
+  owner: string,
+  kid: string,
+  nowMs: number,
+  expected: TokenExpectation,
+): TokenVerdict {
+  const parsed = parseStrict(payload);
+  const claims = parsed.kind === "ok" ? (parsed.value as unknown) : undefined;
+  if (!areClaims(claims)) return invalid("the claims are incomplete");
+  if (claims.iss !== expected.issuer || owner !== expected.issuer) return invalid("another issuer's token");
+  if (claims.aud !== expected.audience) return invalid("a token for another audience");
+  if (livesTooLong(claims)) return invalid("the token lives longer than allowed");
+  if (claims.iat * 1_000 > nowMs + LIMITS.clockSkewMs) return invalid("the token is dated in the future");
+  if (claims.exp * 1_000 <= nowMs) return { kind: "refused", code: "token_expired", detail: "the token has expired" };
+  return { kind: "verified", claims, kid };
+}
+
+const livesTooLong = ({ iat, exp, role }: TokenClaims): boolean =>
+  exp <= iat || (exp - iat) * 1_000 > lifetimeMsMax(role);
+
+const lifetimeMsMax = (role: string): number => (role === "buyer" ? LIMITS.buyerTokenMs : LIMITS.nodeCredentialsMs);
+
+function areClaims(value: unknown): value is TokenClaims {
+  if (value === null || typeof value !== "object") return false;
+  const { iss, aud, sub, iat, exp, jti, role, backend, channels } = value as Partial<
+    Record<keyof TokenClaims, unknown>
+  >;
+  return (
+    [iss, aud, sub, jti, role].every((claim) => typeof claim === "string") &&
+    [iat, exp].every(Number.isSafeInteger) &&
+    (backend === undefined || typeof backend === "string") &&
+    Array.isArray(channels) &&
+    channels.every((channel) => typeof channel === "string")
+  );
+}
