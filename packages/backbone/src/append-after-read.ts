@@ -1,0 +1,44 @@
+// An event that must be stored exactly once although its writer may have been killed behind the append: the topic is read
+// first, and the append expects what was read. Message ids alone only cover the duplicate window.
+
+import { OutcryError } from "@outcry/protocol";
+import type { AppendEntry, Appender } from "./append.js";
+import type { Backbone } from "./connect.js";
+import { readAll } from "./read.js";
+
+/** Every event carries its id here, so that a later reader of the topic finds it. */
+export const EVENT_ID_HEADER = "Outcry-Event-Id";
+
+const RETRY_WAIT_MS = 20; // a follower that answers Direct Get may lag behind the leader by about this
+const TRIES_MAX = 100; // two seconds against a lively topic or a stale follower
+
+export type AppendedOnce =
+  | { readonly kind: "appended"; readonly seq: number }
+  /** It had been stored before. */
+  | { readonly kind: "found"; readonly seq: number };
+
+export type EventEntry = Pick<AppendEntry, "subject" | "data" | "headers"> & { readonly eventId: string };
+
+/** Reads the whole subject, looks for the event, appends it when it is absent. Conflicts with other writers repeat that. */
+export async function appendAfterRead(
+  deps: { backbone: Backbone; appender: Appender },
+  event: EventEntry,
+): Promise<AppendedOnce> {
+  const { backbone, appender } = deps;
+  const { subject, data, eventId } = event;
+  const headers = { ...event.headers, [EVENT_ID_HEADER]: eventId };
+  let seen = 0;
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    for await (const stored of readAll(backbone, appender.stream, { filter: subject, fromSeq: seen + 1 })) {
+      if (stored.headers.last(EVENT_ID_HEADER) === eventId) return { kind: "found", seq: stored.seq };
+      seen = stored.seq;
+    }
+    const appended = await appender.append({ subject, data, headers, expectLast: { seq: seen } });
+    if (appended.kind === "appended") return appended;
+    if (tries > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_WAIT_MS * Math.random()));
+  }
+  throw new OutcryError(
+    "dependency_unavailable",
+    `nats: ${subject} changed ${TRIES_MAX} times while an event was appended to it`,
+  );
+}

@@ -1,0 +1,207 @@
+// Who may do what on NATS (DESIGN "Trust"): one operator, the system account, the account of everything else, and its users.
+// Seeds leave here as plain values; keeping them in files of mode 0600 is the caller's work.
+
+import { BUCKETS, LIMITS, STREAMS, SUBJECTS, nodeInboxPrefix } from "@outcry/protocol";
+import type { Clock } from "@outcry/protocol";
+import { credsText, encodeJwt, newKeyPair } from "./jwt.js";
+import type { KeyPair } from "./jwt.js";
+
+const ACCOUNT = "OUTCRY";
+const SYSTEM_ACCOUNT = "SYS";
+
+export interface AuthTree {
+  readonly operator: KeyPair & { readonly jwt: string };
+  readonly system: KeyPair & { readonly jwt: string };
+  /** `signing` issues users, so that the account's own seed can stay offline. */
+  readonly app: KeyPair & { readonly jwt: string; readonly signing: KeyPair };
+}
+
+export function createAuthTree(deps: { readonly clock: Clock }): AuthTree {
+  const issuedAt = seconds(deps.clock.now());
+  const operator = newKeyPair("operator");
+  const system = newKeyPair("account");
+  const app = newKeyPair("account");
+  const signing = newKeyPair("account");
+  const jwtOf = (name: string, subject: string, nats: Record<string, unknown>) =>
+    encodeJwt({ name, subject, issuedAt, nats }, operator);
+  return {
+    operator: {
+      ...operator,
+      jwt: jwtOf("outcry", operator.publicKey, { type: "operator", system_account: system.publicKey }),
+    },
+    system: { ...system, jwt: jwtOf(SYSTEM_ACCOUNT, system.publicKey, { type: "account", limits: ACCOUNT_LIMITS }) },
+    app: {
+      ...app,
+      signing,
+      jwt: jwtOf(ACCOUNT, app.publicKey, {
+        type: "account",
+        limits: { ...ACCOUNT_LIMITS, ...JETSTREAM_LIMITS },
+        signing_keys: [signing.publicKey],
+      }),
+    },
+  };
+}
+
+const UNLIMITED = -1;
+const ACCOUNT_LIMITS = {
+  subs: UNLIMITED,
+  data: UNLIMITED,
+  payload: UNLIMITED,
+  imports: UNLIMITED,
+  exports: UNLIMITED,
+  conn: UNLIMITED,
+  leaf: UNLIMITED,
+  wildcards: true,
+  disallow_bearer: true, // a stolen JWT alone opens nothing
+};
+const JETSTREAM_LIMITS = {
+  mem_storage: UNLIMITED,
+  disk_storage: UNLIMITED,
+  streams: UNLIMITED,
+  consumer: UNLIMITED,
+  max_ack_pending: UNLIMITED,
+  max_bytes_required: true, // an unbounded stream would take the disk from the record
+};
+
+/**
+ * Lines of nats-server's configuration. The directory resolver keeps revocations over restarts, MEMORY forgets them; the
+ * preloaded JWTs count only where the directory holds no newer one.
+ */
+export function resolverConfig(tree: AuthTree, directory: string): string {
+  return [
+    `operator: ${tree.operator.jwt}`,
+    `system_account: ${tree.system.publicKey}`,
+    `resolver: { type: full, dir: ${JSON.stringify(directory)}, allow_delete: false, interval: "2m" }`,
+    `resolver_preload: { ${tree.system.publicKey}: ${tree.system.jwt}, ${tree.app.publicKey}: ${tree.app.jwt} }`,
+    "",
+  ].join("\n");
+}
+
+export interface Permissions {
+  readonly pub: { readonly allow?: readonly string[]; readonly deny?: readonly string[] };
+  readonly sub: { readonly allow?: readonly string[]; readonly deny?: readonly string[] };
+}
+
+export interface MintedUser extends KeyPair {
+  readonly jwt: string;
+  /** JWT and seed in the form of a `.creds` file. */
+  readonly creds: string;
+}
+
+export type UserKind = "service" | "replies" | "gateway" | "system";
+
+/** Inbox prefix to connect with, by kind of user: none of them is under `_INBOX.`, where nodes are answered. */
+export const INBOX_PREFIXES: Readonly<Record<UserKind, string>> = {
+  service: "_INBOX_svc",
+  replies: "_INBOX_rep",
+  gateway: "_INBOX_gw",
+  system: "_INBOX_sys",
+};
+
+/** A user of our own processes. It does not expire: it is minted at set-up and lies in a file. */
+export function mintUser(
+  tree: AuthTree,
+  deps: { readonly clock: Clock },
+  user: { kind: UserKind; tap?: string },
+): MintedUser {
+  const key = newKeyPair("user");
+  const account = user.kind === "system" ? tree.system : tree.app.signing;
+  const nats = {
+    type: "user",
+    ...UNLIMITED_USER,
+    ...PERMISSIONS[user.kind](user.tap ?? STREAMS.events),
+    ...(user.kind === "system" ? {} : { issuer_account: tree.app.publicKey }),
+  };
+  const jwt = encodeJwt(
+    { name: user.kind, subject: key.publicKey, issuedAt: seconds(deps.clock.now()), nats },
+    account,
+  );
+  return { ...key, jwt, creds: credsText(jwt, key.seed) };
+}
+
+const UNLIMITED_USER = { subs: UNLIMITED, data: UNLIMITED, payload: UNLIMITED };
+
+const PERMISSIONS: Readonly<Record<UserKind, (tap: string) => Permissions>> = {
+  service: () => ({ pub: {}, sub: {} }),
+  // What a node's request named as its reply subject is published by this user: outside `_INBOX.` it can do no harm.
+  replies: () => ({ pub: { allow: ["_INBOX.>"] }, sub: { deny: [">"] } }),
+  gateway: (tap) => ({
+    pub: { allow: [...readOf(tap), ...readOf(`KV_${BUCKETS.access}`)] },
+    sub: { allow: ["live.*.rt.>", `$KV.${BUCKETS.access}.>`, `${INBOX_PREFIXES.gateway}.>`] },
+  }),
+  system: () => ({
+    pub: { allow: ["$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.SERVER.PING.VARZ", "$SYS.REQ.SERVER.PING.JSZ"] },
+    sub: { allow: [`${INBOX_PREFIXES.system}.>`] },
+  }),
+};
+
+const readOf = (stream: string): string[] => [
+  `$JS.API.DIRECT.GET.${stream}`,
+  `$JS.API.DIRECT.GET.${stream}.>`,
+  `$JS.API.STREAM.INFO.${stream}`,
+];
+
+export interface NodeUser {
+  /** A safe token; it is part of subjects. */
+  readonly nodeId: string;
+  /** The node's own public user NKey: its seed never leaves the node. */
+  readonly publicKey: string;
+  readonly ttlMs?: number;
+  readonly payloadMax?: number;
+  /** When this key was revoked last (epoch ms), if it was: the JWT is dated behind it. */
+  readonly revokedAtMs?: number;
+}
+
+export interface NodeJwt {
+  readonly jwt: string;
+  /** Epoch ms. */
+  readonly expiresAt: number;
+}
+
+/** The user JWT of a node. `allow_responses` stays off: it would let replies past the publish permissions. */
+export function mintNodeUser(tree: AuthTree, deps: { readonly clock: Clock }, node: NodeUser): NodeJwt {
+  const { nodeId, publicKey, ttlMs = LIMITS.nodeCredentialsMs, payloadMax = LIMITS.nodePayloadBytesMax } = node;
+  if (!SAFE_TOKEN.test(nodeId)) throw new TypeError(`mintNodeUser: ${JSON.stringify(nodeId)} is no safe token`);
+  const now = seconds(deps.clock.now());
+  const revokedAt = node.revokedAtMs === undefined ? 0 : seconds(node.revokedAtMs);
+  // A revocation covers every JWT issued in its second or before.
+  const issuedAt = Math.max(now, revokedAt + 1);
+  const expires = now + Math.ceil(ttlMs / 1_000);
+  const nats = {
+    type: "user",
+    issuer_account: tree.app.publicKey,
+    subs: LIMITS.nodeSubscriptionsMax,
+    data: UNLIMITED,
+    payload: payloadMax,
+    ...nodePermissions(nodeId),
+  };
+  const jwt = encodeJwt({ name: nodeId, subject: publicKey, issuedAt, expires, nats }, tree.app.signing);
+  return { jwt, expiresAt: expires * 1_000 };
+}
+
+export function nodePermissions(nodeId: string): Permissions {
+  return {
+    pub: {
+      allow: [
+        SUBJECTS.ack(nodeId, "*"),
+        SUBJECTS.nodeQuote(nodeId, "*"),
+        SUBJECTS.catchup(nodeId),
+        SUBJECTS.heartbeat(nodeId),
+      ],
+    },
+    sub: { allow: [SUBJECTS.nodeAll(nodeId), `${nodeInboxPrefix(nodeId)}.>`] },
+  };
+}
+
+const SAFE_TOKEN = /^[A-Za-z0-9_-]+$/;
+const REPLY_REST = /^\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
+
+/** Whether a request of this node may be answered there. Another reply subject would make our answer another's message. */
+export function replyAllowed(nodeId: string, replySubject: string | undefined): replySubject is string {
+  const prefix = nodeInboxPrefix(nodeId);
+  return (
+    replySubject !== undefined && replySubject.startsWith(prefix) && REPLY_REST.test(replySubject.slice(prefix.length))
+  );
+}
+
+const seconds = (ms: number): number => Math.floor(ms / 1_000);

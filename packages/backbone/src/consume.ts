@@ -1,0 +1,288 @@
+// A durable pull consumer whose handler may fail in every way: done → acked; dependency away → kept in hand; broken → tried
+// again after a pause; tried too often → set aside by `onExhausted`. Nothing stalls, outages spend no deliveries.
+
+import { OutcryError, isTemporary } from "@outcry/protocol";
+import type { Log } from "@outcry/protocol";
+import type { Backbone } from "./connect.js";
+import type { Incoming } from "./headers.js";
+import { PullInbox, ensureConsumer } from "./pull.js";
+import type { ConsumerShape } from "./pull.js";
+import { storedFromDelivery } from "./stored.js";
+import type { Stored } from "./stored.js";
+
+const CONCURRENCY = 64;
+const ACK_WAIT_MS = 3_000; // measured.md: a killed process's messages come again after this
+const RETRY_FIRST_MS = 250; // doubles with each delivery
+const RETRY_MAX_MS = 30_000;
+const HOLD_FIRST_MS = 100; // between two tries of a message in hand
+const HOLD_MAX_MS = 2_000;
+const REBUILD_MAX_MS = 5_000; // between two tries to find the stream again
+const STOP_WITHIN_MS = 10_000;
+const CAUSES_MAX = 1_000; // remembered failures; an older one is reported without its cause
+
+export interface ConsumedMessage {
+  readonly stored: Stored;
+  readonly deliveryCount: number;
+  /** It may have been handled before, wholly or in part. */
+  readonly isRedelivery: boolean;
+}
+
+export interface ConsumeOptions {
+  readonly stream: string;
+  readonly durable: string;
+  readonly filters: readonly string[];
+  /** Messages handled at a time by this process. */
+  readonly concurrency?: number;
+  /** Deliveries that the handler gets; one more ends in `onExhausted`. */
+  readonly deliveryLimit: number;
+  readonly ackWaitMs?: number;
+  /** Resolves when what the handler needs answers; nothing is pulled before. */
+  readonly gate?: () => Promise<void>;
+  /**
+   * Resolves: done. A temporary OutcryError: a dependency is away, the message stays in hand and is tried again behind the gate.
+   * Any other error: the message comes again later, and that spends one delivery.
+   */
+  readonly handler: (message: ConsumedMessage) => Promise<void>;
+  /** Must write the message down elsewhere; repeated until it resolves, then the stream forgets it for this consumer. */
+  readonly onExhausted: (stored: Stored, deliveries: number, cause: unknown) => Promise<void>;
+  readonly log: Log;
+}
+
+export interface RunningConsumer {
+  readonly inHand: number;
+  /** Since the start. */
+  readonly counters: { handled: number; failed: number; held: number; exhausted: number; rebuilt: number };
+  /** Takes no more, waits for what is in hand, gives the rest back for others. */
+  stop(withinMs?: number): Promise<void>;
+}
+
+export function runConsumer(backbone: Backbone, options: ConsumeOptions): RunningConsumer {
+  const consumer = new Consumer(backbone, options);
+  consumer.start();
+  return consumer;
+}
+
+interface InHand {
+  /** Where to acknowledge; the newest one, when the message came again while it was handled. */
+  reply: string;
+  readonly keepAlive: NodeJS.Timeout;
+  done: Promise<void>;
+}
+
+const REPLIES = { done: "+ACK", working: "+WPI", setAside: "+TERM" } as const;
+
+class Consumer implements RunningConsumer {
+  readonly counters = { handled: 0, failed: 0, held: 0, exhausted: 0, rebuilt: 0 };
+  readonly #backbone: Backbone;
+  readonly #options: ConsumeOptions;
+  readonly #shape: ConsumerShape;
+  readonly #inHand = new Map<number, InHand>();
+  readonly #causes = new Map<number, Error>();
+  readonly #stopping = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #slotFreed: (() => void) | undefined;
+
+  constructor(backbone: Backbone, options: ConsumeOptions) {
+    this.#backbone = backbone;
+    this.#options = options;
+    this.#shape = {
+      stream: options.stream,
+      durable: options.durable,
+      filters: options.filters,
+      ackWaitMs: options.ackWaitMs ?? ACK_WAIT_MS,
+    };
+  }
+
+  get inHand(): number {
+    return this.#inHand.size;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(withinMs: number = STOP_WITHIN_MS): Promise<void> {
+    this.#stopping.abort();
+    this.#slotFreed?.();
+    await this.#running;
+    const finished = Promise.all([...this.#inHand.values()].map((held) => held.done));
+    await Promise.race([finished, pause(withinMs)]);
+    for (const [seq, held] of this.#inHand) {
+      this.#settle(seq, held, "-NAK");
+    }
+  }
+
+  /** Pulls as many as there are free places, for as long as it runs; a lost consumer is made again. */
+  async #run(): Promise<void> {
+    const { log, stream, durable } = this.#options;
+    const inbox = new PullInbox(this.#backbone, this.#shape, (message) => this.#receive(message));
+    let known = false;
+    let failures = 0;
+    while (!this.#stopping.signal.aborted) {
+      try {
+        known = (await this.#pullOnce(inbox, known)) === "known";
+        if (known) failures = 0;
+      } catch (error) {
+        known = false;
+        if (this.#stopping.signal.aborted) break;
+        log.warn({ stream, durable, error: String(error) }, "consumer: cannot pull, trying again");
+        await this.#untilStopped(pause(Math.min(REBUILD_MAX_MS, RETRY_FIRST_MS * 2 ** failures++)));
+      }
+    }
+    await inbox
+      .close()
+      .catch((error: unknown) => log.warn({ stream, durable, error: String(error) }, "consumer: not closed in order"));
+  }
+
+  async #pullOnce(inbox: PullInbox, known: boolean): Promise<"known" | "lost"> {
+    const { stream, durable, gate, concurrency = CONCURRENCY, log } = this.#options;
+    const signal = this.#stopping.signal;
+    await this.#backbone.health.whenUp(signal);
+    await this.#untilStopped(gate?.());
+    if (this.#inHand.size >= concurrency) await this.#untilStopped(this.#freeSlot());
+    if (signal.aborted) return "lost";
+    if (!known) await ensureConsumer(this.#backbone, this.#shape);
+
+    const end = await inbox.pull(concurrency - this.#inHand.size, signal);
+    if (end === "paused") await this.#untilStopped(pause(RETRY_FIRST_MS));
+    if (end !== "lost") return "known";
+    this.counters.rebuilt++;
+    log.warn({ stream, durable }, "consumer: it is gone or silent, making it again");
+    return "lost";
+  }
+
+  #receive(message: Incoming): void {
+    const delivered = storedFromDelivery(message);
+    if (delivered === undefined || message.reply === undefined) return;
+    if (this.#stopping.signal.aborted) return this.#reply(message.reply, "-NAK"); // for another process
+    const { stored, deliveryCount } = delivered;
+    const held = this.#inHand.get(stored.seq);
+    if (held !== undefined) {
+      held.reply = message.reply; // redelivered although it is in hand: NATS was away for longer than the ack wait
+      return;
+    }
+    const keepAlive = setInterval(() => this.#reply(entry.reply, REPLIES.working), this.#shape.ackWaitMs / 3);
+    const entry: InHand = { reply: message.reply, keepAlive, done: Promise.resolve() };
+    this.#inHand.set(stored.seq, entry);
+    entry.done = this.#work(entry, { stored, deliveryCount, isRedelivery: deliveryCount > 1 });
+  }
+
+  async #work(held: InHand, message: ConsumedMessage): Promise<void> {
+    const { stored, deliveryCount } = message;
+    const verdict =
+      deliveryCount > this.#options.deliveryLimit ? await this.#setAside(message) : await this.#handle(message);
+    if (this.#inHand.get(stored.seq) !== held) return; // given back by stop()
+    this.#settle(stored.seq, held, verdict);
+    this.#slotFreed?.();
+  }
+
+  /** The acknowledgement that the handler has earned. */
+  async #handle(message: ConsumedMessage): Promise<string> {
+    const { handler, log, stream, durable } = this.#options;
+    const { stored, deliveryCount } = message;
+    for (let tries = 0; ; tries++) {
+      try {
+        await handler(tries === 0 ? message : { ...message, isRedelivery: true });
+        this.counters.handled++;
+        this.#causes.delete(stored.seq);
+        return REPLIES.done;
+      } catch (error) {
+        if (isTemporary(error) && !this.#stopping.signal.aborted) {
+          this.counters.held++;
+          await this.#dependenciesBack(tries);
+          continue;
+        }
+        if (isTemporary(error)) return "-NAK";
+        this.counters.failed++;
+        this.#remember(stored.seq, error instanceof Error ? error : new Error(String(error)));
+        log.warn(
+          { stream, durable, seq: stored.seq, deliveryCount, error: String(error) },
+          "consumer: the handler failed",
+        );
+        return nak(Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (deliveryCount - 1)));
+      }
+    }
+  }
+
+  /**
+   * The server's own limit is off (`max_deliver: -1`): at its own limit it would just stop delivering, silently. Counting at
+   * receipt cannot stall either: whatever the handler does to this process, the message comes again after the ack wait with a
+   * higher count, until it arrives here, where the handler is not called.
+   */
+  async #setAside(message: ConsumedMessage): Promise<string> {
+    const { onExhausted, log, stream, durable } = this.#options;
+    const { stored, deliveryCount } = message;
+    const deliveries = deliveryCount - 1;
+    const cause =
+      this.#causes.get(stored.seq) ??
+      new OutcryError("poison_message", `${deliveries} deliveries ended without an answer`);
+    for (let tries = 0; ; tries++) {
+      try {
+        await onExhausted(stored, deliveries, cause);
+        this.counters.exhausted++;
+        this.#causes.delete(stored.seq);
+        log.error(
+          { stream, durable, seq: stored.seq, deliveries, cause: String(cause) },
+          "consumer: message set aside",
+        );
+        return REPLIES.setAside;
+      } catch (error) {
+        if (this.#stopping.signal.aborted) return "-NAK";
+        log.error(
+          { stream, durable, seq: stored.seq, error: String(error) },
+          "consumer: setting aside failed, trying again",
+        );
+        await this.#dependenciesBack(tries);
+      }
+    }
+  }
+
+  /** Waits out an outage. Ends early when stopping. */
+  async #dependenciesBack(tries: number): Promise<void> {
+    await this.#untilStopped(pause(Math.min(HOLD_MAX_MS, HOLD_FIRST_MS * 2 ** tries)));
+    const back = async () => {
+      await this.#backbone.health.whenUp(this.#stopping.signal);
+      await this.#options.gate?.();
+    };
+    await this.#untilStopped(back().catch(() => undefined));
+  }
+
+  #settle(seq: number, held: InHand, verdict: string): void {
+    clearInterval(held.keepAlive);
+    this.#inHand.delete(seq);
+    this.#reply(held.reply, verdict);
+  }
+
+  /** Not sent while NATS is away: then the message comes again, and handling it is idempotent. */
+  #reply(subject: string, text: string): void {
+    if (this.#backbone.health.up) this.#backbone.publish(subject, Buffer.from(text));
+  }
+
+  #remember(seq: number, cause: Error): void {
+    this.#causes.set(seq, cause);
+    if (this.#causes.size > CAUSES_MAX) this.#causes.delete(this.#causes.keys().next().value!);
+  }
+
+  #freeSlot(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#slotFreed = resolve;
+    });
+  }
+
+  /** The work's end, or the stop, whichever is first. */
+  async #untilStopped(work: Promise<unknown> | undefined): Promise<void> {
+    const signal = this.#stopping.signal;
+    if (work === undefined || signal.aborted) return;
+    let onAbort: (() => void) | undefined;
+    const stopped = new Promise<void>((resolve) => {
+      onAbort = resolve;
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+    await Promise.race([work, stopped]).finally(() => signal.removeEventListener("abort", onAbort!));
+  }
+}
+
+const nak = (delayMs: number): string =>
+  `-NAK ${JSON.stringify({ delay: Math.round(delayMs * (0.5 + Math.random())) * 1_000_000 })}`;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,0 +1,41 @@
+export { appendAfterRead, EVENT_ID_HEADER } from "./append-after-read.js";
+export type { AppendedOnce, EventEntry } from "./append-after-read.js";
+export { createAppender } from "./append.js";
+export type { AppendEntry, Appended, Appender, AppenderOptions } from "./append.js";
+export {
+  createAuthTree,
+  INBOX_PREFIXES,
+  mintNodeUser,
+  mintUser,
+  nodePermissions,
+  replyAllowed,
+  resolverConfig,
+} from "./auth.js";
+export type { AuthTree, MintedUser, NodeJwt, NodeUser, Permissions, UserKind } from "./auth.js";
+export { connectBackbone } from "./connect.js";
+export type { Backbone, Handler, PublishOptions, RequestOptions, Subscription } from "./connect.js";
+export type { ConnectOptions, Credentials, TlsFiles } from "./dial.js";
+export { runConsumer } from "./consume.js";
+export type { ConsumedMessage, ConsumeOptions, RunningConsumer } from "./consume.js";
+export { checkNatsPromises, readDurability, versionOnFloor } from "./durability.js";
+export type { DurabilitySources, ServerDurability, UnkeptPromise } from "./durability.js";
+export { EncodedHeaders, encodeHeaders, foreignHeaders, HeaderView, Incoming } from "./headers.js";
+export type { HeaderFields } from "./headers.js";
+export type { Health } from "./health.js";
+export { checkNodePublicKey, credsText, newKeyPair } from "./jwt.js";
+export type { CheckedKey, KeyPair } from "./jwt.js";
+export { openBucket } from "./kv.js";
+export type { Bucket, BucketEntry, Written } from "./kv.js";
+export type { WatchHandlers, Watching } from "./kv-watch.js";
+export { subjectMatches } from "./overlap.js";
+export { getBySeq, getLast, readAll, readBatch, streamHead } from "./read.js";
+export type { Page, PageQuery, RangeQuery, StreamHead } from "./read.js";
+export { createRevoker } from "./revoke.js";
+export type { Revocation, Revoker } from "./revoke.js";
+export { storedFromHeaders } from "./stored.js";
+export type { Stored } from "./stored.js";
+export { ensureStreams, streamConfigs } from "./streams.js";
+export type { EnsuredStream, StreamsOptions } from "./streams.js";
+export { seqAtTime } from "./seq-at-time.js";
+export { openAuthFolder, readAuthFolder, readPrivate } from "./auth-folder.js";
+export type { AuthFolder } from "./auth-folder.js";
