@@ -1,0 +1,238 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { canMove, DELIVERY_STATES, FINAL_STATES, packDelivery, silentLog, systemClock } from "@outcry/protocol";
+import { isRebuildNeeded, type RedisStore } from "./connect.js";
+import { createDeliveryRows, type DeliveryRows, type RecordResult } from "./delivery-rows.js";
+import { createRun, withRebuild } from "./run-marker.js";
+import { startTestRedis, type TestRedis } from "./redis-server.fixture.js";
+import { createTimers } from "./timers.js";
+
+const NODES = Array.from({ length: 1_000 }, (_, index) => `nod_${String(index).padStart(26, "0")}`);
+const DEADLINE = 2_000_000_000_000;
+const RETRY = 1_900_000_000_000;
+
+let redis: TestRedis;
+let store: RedisStore;
+let rows: DeliveryRows;
+
+beforeAll(async () => {
+  redis = await startTestRedis();
+  store = await redis.connect();
+  rows = createDeliveryRows({ store, clock: systemClock });
+}, 20_000);
+afterAll(() => redis.remove());
+beforeEach(async () => {
+  await store.client.flushall();
+  await createRun(store);
+});
+
+const open = (intentId: string, targets = NODES.slice(0, 4)) =>
+  rows.open({ intentId, targets, deadlineMs: DEADLINE, retryDueMs: RETRY });
+const recordOne = async (
+  intentId: string,
+  ...updates: Parameters<DeliveryRows["record"]>[0][number]["updates"]
+): Promise<RecordResult> => (await rows.record([{ intentId, updates }]))[0]!;
+const timersOf = (intentId: string) =>
+  store.client.zrange("due", "0", "-1").then((all) => all.filter((text) => text.includes(intentId)));
+const statesOf = async (intentId: string) => {
+  const found = await rows.read(intentId);
+  return found.kind === "open" ? found.row.deliveries.map(({ state, attempts }) => `${state} ${attempts}`) : found.kind;
+};
+
+describe("open", () => {
+  test("creates the row and both timers in one step, once", async () => {
+    expect(await open("int_a")).toBe("opened");
+    expect(await open("int_a", NODES.slice(0, 2))).toBe("exists");
+    expect(await rows.read("int_a")).toEqual({
+      kind: "open",
+      row: {
+        intentId: "int_a",
+        targets: NODES.slice(0, 4),
+        deliveries: Array.from({ length: 4 }, () => ({ state: "pending", attempts: 1 })),
+        open: 4,
+        attempt: 1,
+        deadlineMs: DEADLINE,
+        ending: undefined,
+      },
+    });
+    expect((await timersOf("int_a")).sort()).toEqual(["deadline:int_a", "retry:int_a:2"]);
+  });
+
+  test("is answered ended by a tombstone, which goes by itself", async () => {
+    await open("int_a");
+    await rows.finishEnd("int_a");
+    expect(await open("int_a")).toBe("ended");
+    expect(await store.client.pttl("dlv:int_a")).toBeGreaterThan(9 * 60_000);
+    expect(await timersOf("int_a")).toEqual([]);
+  });
+});
+
+describe("record", () => {
+  test("follows the protocol's table for every pair of states", async () => {
+    for (const from of DELIVERY_STATES) {
+      const states = Buffer.alloc(DELIVERY_STATES.length, packDelivery({ state: from, attempts: 15 }));
+      const targets = NODES.slice(0, DELIVERY_STATES.length).join("\n");
+      const openBefore = FINAL_STATES.has(from) ? 0 : DELIVERY_STATES.length;
+      await store.client.hset("dlv:int_t", "t", targets, "s", states, "o", openBefore, "a", 15, "d", DEADLINE);
+      const result = await recordOne("int_t", ...DELIVERY_STATES.map((to, index) => ({ index, to })));
+      const allowed = DELIVERY_STATES.flatMap((to, index) => (canMove(from, to) ? [{ index, to, from }] : []));
+      const after = DELIVERY_STATES.map((to) => (canMove(from, to) ? to : from));
+      const openAfter = after.filter((state) => !FINAL_STATES.has(state)).length;
+      expect(result).toEqual({ kind: "recorded", applied: allowed, open: openAfter });
+      expect(await statesOf("int_t")).toEqual(after.map((state) => `${state} 15`));
+    }
+  });
+
+  test("takes an ack and a quote of one node in one batch, in their order, among 1,000 nodes", async () => {
+    await open("int_b", NODES);
+    const result = await recordOne(
+      "int_b",
+      { index: 999, to: "acked" },
+      { index: 300, to: "declined" },
+      { index: 999, to: "quoted" },
+    );
+    expect(result).toEqual({
+      kind: "recorded",
+      open: 998,
+      applied: [
+        { index: 300, to: "declined", from: "pending" },
+        { index: 999, to: "acked", from: "pending" },
+        { index: 999, to: "quoted", from: "acked" },
+      ],
+    });
+    const states = await statesOf("int_b");
+    expect([states[0], states[300], states[998], states[999]]).toEqual([
+      "pending 1",
+      "declined 1",
+      "pending 1",
+      "quoted 1",
+    ]);
+  });
+
+  test("changes nothing for an index beyond the targets", async () => {
+    await open("int_c");
+    expect(await recordOne("int_c", { index: 4, to: "acked" })).toEqual({ kind: "recorded", applied: [], open: 4 });
+    expect(await statesOf("int_c")).toHaveLength(4);
+  });
+
+  test("sets the end timer when the last open delivery becomes final, and counts a recovered one as open again", async () => {
+    await open("int_d", NODES.slice(0, 2));
+    await recordOne("int_d", { index: 0, to: "quoted" });
+    expect(await timersOf("int_d")).not.toContain("end:int_d");
+    expect(await rows.markDead("int_d", [0, 1])).toEqual({
+      kind: "recorded",
+      applied: [{ index: 1, to: "dead", from: "pending" }],
+      open: 0,
+    });
+    expect(await timersOf("int_d")).toContain("end:int_d");
+    expect(await recordOne("int_d", { index: 1, to: "acked" })).toEqual({
+      kind: "recorded",
+      applied: [{ index: 1, to: "acked", from: "dead" }],
+      open: 1,
+    });
+  });
+
+  test("answers each intent of a pipeline on its own: known, unknown, ending, ended", async () => {
+    await Promise.all([open("int_1"), open("int_2"), open("int_3")]);
+    await rows.beginEnding("int_2", { outcome: "closed", by: "bkd_x", atMs: 1 });
+    await rows.finishEnd("int_3");
+    const batch = ["int_1", "int_0", "int_2", "int_3"].map((intentId) => ({
+      intentId,
+      updates: [{ index: 0, to: "acked" as const }],
+    }));
+    expect((await rows.record(batch)).map(({ kind }) => kind)).toEqual(["recorded", "unknown", "ending", "ended"]);
+  });
+
+  test("survives a script cache that Redis has forgotten in mid-pipeline", async () => {
+    await open("int_e");
+    await store.client.script("FLUSH");
+    expect(await recordOne("int_e", { index: 1, to: "acked" })).toMatchObject({ kind: "recorded", open: 4 });
+  });
+});
+
+describe("attempts", () => {
+  test("marks those still pending, tells who they are and sets the next timer", async () => {
+    await open("int_f");
+    await recordOne("int_f", { index: 2, to: "acked" });
+    expect(await rows.pending("int_f")).toMatchObject({
+      kind: "open",
+      attempt: 1,
+      pending: [0, 1, 3].map((index) => ({ index, node: NODES[index] })),
+    });
+    expect(await rows.beginAttempt("int_f", 2, [3, 2, 0, 1], RETRY + 1)).toEqual({ kind: "begun", indexes: [0, 1, 3] });
+    expect(await statesOf("int_f")).toEqual(["pending 2", "pending 2", "acked 1", "pending 2"]);
+    expect(await store.client.zscore("due", "retry:int_f:3")).toBe(String(RETRY + 1));
+  });
+
+  test("repeats an attempt without moving the next one, and refuses one that was overtaken", async () => {
+    await open("int_g");
+    await rows.beginAttempt("int_g", 2, [0, 1], RETRY + 1);
+    expect(await rows.beginAttempt("int_g", 2, [0, 1], RETRY + 9)).toEqual({ kind: "begun", indexes: [0, 1] });
+    expect(await store.client.zscore("due", "retry:int_g:3")).toBe(String(RETRY + 1));
+    await rows.beginAttempt("int_g", 3, [0], RETRY + 2);
+    expect(await rows.beginAttempt("int_g", 2, [1], RETRY + 9)).toEqual({ kind: "superseded" });
+  });
+});
+
+describe("the end", () => {
+  test("has one winner, whose snapshot nothing changes any more", async () => {
+    await open("int_h");
+    await recordOne("int_h", { index: 0, to: "acked" });
+    const endings = await Promise.all(
+      (["closed", "expired", "cancelled"] as const).map((outcome) =>
+        rows.beginEnding("int_h", { outcome, by: outcome, atMs: 7 }),
+      ),
+    );
+    expect(endings.filter((ending) => ending.kind === "ending" && ending.won)).toHaveLength(1);
+    expect(new Set(endings.map((ending) => ending.kind === "ending" && ending.row.ending.outcome)).size).toBe(1);
+    expect(await recordOne("int_h", { index: 1, to: "acked" })).toEqual({ kind: "ending" });
+    expect(await rows.beginAttempt("int_h", 2, [1], RETRY)).toEqual({ kind: "ending" });
+    expect(await rows.isEnding("int_h")).toBe(true);
+    expect(await timersOf("int_h")).toContain("end:int_h");
+  });
+
+  test("leaves a tombstone that answers ended to all", async () => {
+    await open("int_i");
+    await rows.finishEnd("int_i");
+    await rows.finishEnd("int_i");
+    expect(await rows.read("int_i")).toEqual({ kind: "ended" });
+    expect(await rows.beginEnding("int_i", { outcome: "closed", by: "x", atMs: 1 })).toEqual({ kind: "ended" });
+    expect(await rows.isEnding("int_i")).toBe(true);
+    expect(await rows.isEnding("int_none")).toBe(false);
+  });
+});
+
+describe("lost data", () => {
+  test("every verb refuses to work without the run marker", async () => {
+    await open("int_j");
+    await store.client.flushall();
+    const timers = createTimers(store);
+    const verbs: (() => Promise<unknown>)[] = [
+      () => open("int_j"),
+      () => recordOne("int_j", { index: 0, to: "acked" }),
+      () => rows.pending("int_j"),
+      () => rows.beginAttempt("int_j", 2, [0], RETRY),
+      () => rows.markDead("int_j", [0]),
+      () => rows.read("int_j"),
+      () => rows.beginEnding("int_j", { outcome: "closed", by: "x", atMs: 1 }),
+      () => rows.isEnding("int_j"),
+      () => rows.finishEnd("int_j"),
+      () => timers.claimDue(1, 1, 1),
+      () => timers.schedule({ kind: "end", intentId: "int_j" }, 1),
+      () => timers.nextDue(),
+    ];
+    for (const verb of verbs) expect(await verb().catch(isRebuildNeeded)).toBe(true);
+    expect(await store.client.dbsize()).toBe(0);
+  });
+
+  test("rows written by a rebuild equal the rows that were lost, with timers for what is open", async () => {
+    await open("int_k");
+    await rows.beginAttempt("int_k", 2, [0, 1], RETRY);
+    await recordOne("int_k", { index: 3, to: "quoted" });
+    const before = await rows.read("int_k");
+    if (before.kind !== "open") throw new Error("no row");
+    await store.client.flushall();
+    await withRebuild({ store, log: silentLog, rebuild: (write) => write.putRow({ ...before.row, retryDueMs: 5 }) });
+    expect(await rows.read("int_k")).toEqual(before);
+    expect((await timersOf("int_k")).sort()).toEqual(["deadline:int_k", "retry:int_k:3"]);
+  });
+});

@@ -1,0 +1,208 @@
+// The delivery row of each open intent: who was addressed, how each delivery stands, which timers drive it. Each verb is one
+// script and one round trip. Redis holds open intents only; the record is the truth (DESIGN "Delivery states").
+
+import {
+  type Clock,
+  type DeliveryState,
+  DELIVERY_STATES,
+  type PackedDelivery,
+  packDelivery,
+  unpackDelivery,
+} from "@outcry/protocol";
+import type { RedisStore } from "./connect.js";
+import { type DeliveryUpdate, MOVES, packIndexes, packUpdates } from "./delivery-bytes.js";
+import { BEGIN_ATTEMPT, BEGIN_ENDING, FINISH_END, IS_ENDING, OPEN, READ, RECORD } from "./delivery-scripts.js";
+import { RUN_KEY, runScript, runScripts } from "./scripts.js";
+import { CLAIMS_KEY, DUE_KEY, timerMember } from "./timers.js";
+
+const TOMBSTONE_MS = 10 * 60_000; // longer than any redelivery of the intent that could open it again
+const END_RETRY_MS = 2_000; // an end that its process did not finish is finished by a timer after this
+
+export interface Ending {
+  outcome: "closed" | "expired" | "cancelled";
+  /** Who ended it: a caller's id or a rule's name. */
+  by: string;
+  /** The words of who ended it, for readers. */
+  reason?: string;
+  atMs: number;
+}
+
+export interface DeliveryRow {
+  intentId: string;
+  targets: string[];
+  /** In the order of the targets. */
+  deliveries: PackedDelivery[];
+  /** Deliveries that are not final. */
+  open: number;
+  /** The latest attempt that was begun. */
+  attempt: number;
+  deadlineMs: number;
+  ending: Ending | undefined;
+}
+
+/** `ended`: a tombstone. `unknown`: no row; read the record. */
+export type Absent = { kind: "ended" | "unknown" };
+
+export interface OpenDeliveries {
+  intentId: string;
+  targets: string[];
+  deadlineMs: number;
+  /** When those without an answer get attempt 2. */
+  retryDueMs: number;
+}
+
+export interface AppliedUpdate extends DeliveryUpdate {
+  from: DeliveryState;
+}
+
+/** `open` 0 means that the end timer is set. `ending`: the snapshot is taken, nothing changes any more. */
+export type RecordResult = { kind: "recorded"; applied: AppliedUpdate[]; open: number } | { kind: "ending" } | Absent;
+
+export type PendingResult =
+  | {
+      kind: "open";
+      attempt: number;
+      deadlineMs: number;
+      ending: Ending | undefined;
+      pending: { index: number; node: string }[];
+    }
+  | Absent;
+
+/** `indexes`: those still pending, to be sent to. `superseded`: a later attempt has begun. */
+export type BeginAttemptResult = { kind: "begun"; indexes: number[] } | { kind: "ending" | "superseded" } | Absent;
+
+/** `won`: this call set the ending; else `row.ending` is an earlier one. */
+export type BeginEndingResult = { kind: "ending"; won: boolean; row: DeliveryRow & { ending: Ending } } | Absent;
+
+export interface DeliveryRows {
+  open(intent: OpenDeliveries): Promise<"opened" | "exists" | "ended">;
+  record(batches: { intentId: string; updates: DeliveryUpdate[] }[]): Promise<RecordResult[]>;
+  pending(intentId: string): Promise<PendingResult>;
+  beginAttempt(intentId: string, attempt: number, indexes: number[], nextDueMs: number): Promise<BeginAttemptResult>;
+  /** Pending deliveries only; one that was answered meanwhile stays as it is. */
+  markDead(intentId: string, indexes: number[]): Promise<RecordResult>;
+  read(intentId: string): Promise<{ kind: "open"; row: DeliveryRow } | Absent>;
+  readMany(intentIds: string[]): Promise<({ kind: "open"; row: DeliveryRow } | Absent)[]>;
+  beginEnding(intentId: string, ending: Ending): Promise<BeginEndingResult>;
+  /** True for a tombstone too; false where there is no row. */
+  isEnding(intentId: string): Promise<boolean>;
+  /** After the end is in the record: the row becomes a tombstone and its timers go. */
+  finishEnd(intentId: string): Promise<void>;
+}
+
+export const rowKey = (intentId: string): string => `dlv:${intentId}`;
+
+export function createDeliveryRows({ store, clock }: { store: RedisStore; clock: Clock }): DeliveryRows {
+  const keys = (intentId: string): string[] => [RUN_KEY, rowKey(intentId), DUE_KEY];
+
+  const rows: DeliveryRows = {
+    async open({ intentId, targets, deadlineMs, retryDueMs }) {
+      const states = Buffer.alloc(targets.length, packDelivery({ state: "pending", attempts: 1 }));
+      const retry = timerMember({ kind: "retry", intentId, attempt: 2 });
+      const deadline = timerMember({ kind: "deadline", intentId });
+      const args = [targets.join("\n"), states, targets.length, 1, deadlineMs, retryDueMs, retry, deadlineMs, deadline];
+      return String(await runScript(store, OPEN, { keys: keys(intentId), args })) as "opened" | "exists" | "ended";
+    },
+
+    async record(batches) {
+      const packed = batches.map(({ updates }) => packUpdates(updates));
+      const calls = batches.map(({ intentId }, position) => ({
+        keys: keys(intentId),
+        args: [packed[position]!.bytes, MOVES, clock.now(), timerMember({ kind: "end", intentId })],
+      }));
+      const replies = await runScripts(store, RECORD, calls);
+      return replies.map((reply, position) => readRecorded(reply as Reply, packed[position]!.sorted));
+    },
+
+    async pending(intentId) {
+      const found = await rows.read(intentId);
+      if (found.kind !== "open") return found;
+      const { attempt, deadlineMs, ending, targets, deliveries } = found.row;
+      const pending = deliveries.flatMap(({ state }, index) =>
+        state === "pending" ? [{ index, node: targets[index]! }] : [],
+      );
+      return { kind: "open", attempt, deadlineMs, ending, pending };
+    },
+
+    async beginAttempt(intentId, attempt, indexes, nextDueMs) {
+      const { bytes, sorted } = packIndexes(indexes);
+      const next = timerMember({ kind: "retry", intentId, attempt: attempt + 1 });
+      const reply = await runScript(store, BEGIN_ATTEMPT, {
+        keys: keys(intentId),
+        args: [attempt, bytes, nextDueMs, next],
+      });
+      const [found, marks] = reply as Reply;
+      const kind = String(found) as "begun" | "ending" | "superseded" | Absent["kind"];
+      if (kind !== "begun") return { kind };
+      const stillPending = String(marks);
+      return { kind, indexes: sorted.filter((_, position) => stillPending[position] === "1") };
+    },
+
+    async markDead(intentId, indexes) {
+      const [result] = await rows.record([{ intentId, updates: indexes.map((index) => ({ index, to: "dead" })) }]);
+      return result!;
+    },
+
+    async read(intentId) {
+      const [found] = await rows.readMany([intentId]);
+      return found!;
+    },
+
+    async readMany(intentIds) {
+      const replies = await runScripts(
+        store,
+        READ,
+        intentIds.map((id) => ({ keys: keys(id), args: [] })),
+      );
+      return replies.map((reply, position) => readFound(intentIds[position]!, reply as Reply));
+    },
+
+    async beginEnding(intentId, ending) {
+      const args = [JSON.stringify(ending), clock.now() + END_RETRY_MS, timerMember({ kind: "end", intentId })];
+      const reply = (await runScript(store, BEGIN_ENDING, { keys: keys(intentId), args })) as Reply;
+      const found = readFound(intentId, reply);
+      if (found.kind !== "open") return found;
+      return { kind: "ending", won: String(reply[0]) === "begun", row: { ...found.row, ending: found.row.ending! } };
+    },
+
+    async isEnding(intentId) {
+      return (await runScript(store, IS_ENDING, { keys: keys(intentId), args: [] })) === 1;
+    },
+
+    async finishEnd(intentId) {
+      await runScript(store, FINISH_END, { keys: [...keys(intentId), CLAIMS_KEY], args: [TOMBSTONE_MS, intentId] });
+    },
+  };
+  return rows;
+}
+
+type Reply = [found: Buffer, ...rest: unknown[]];
+
+function readRecorded([found, open, marks]: Reply, updates: DeliveryUpdate[]): RecordResult {
+  const kind = String(found) as RecordResult["kind"];
+  if (kind !== "recorded") return { kind };
+  const left = String(marks);
+  const applied: AppliedUpdate[] = [];
+  for (const [position, { index, to }] of updates.entries()) {
+    if (left[position] !== ".") applied.push({ index, to, from: DELIVERY_STATES[Number(left[position])]! });
+  }
+  return { kind, applied, open: Number(open) };
+}
+
+function readFound(intentId: string, reply: Reply): { kind: "open"; row: DeliveryRow } | Absent {
+  const [found, targets, states, open, attempt, deadline, ending] = reply as [Buffer, ...(Buffer | null)[]];
+  const kind = String(found);
+  if (kind === "ended" || kind === "unknown") return { kind };
+  return {
+    kind: "open",
+    row: {
+      intentId,
+      targets: String(targets).split("\n"),
+      deliveries: Array.from(states!, unpackDelivery),
+      open: Number(open),
+      attempt: Number(attempt),
+      deadlineMs: Number(deadline),
+      ending: ending ? (JSON.parse(String(ending)) as Ending) : undefined,
+    },
+  };
+}

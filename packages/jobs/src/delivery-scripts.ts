@@ -1,0 +1,120 @@
+// The scripts of the delivery rows. A row is one hash: t targets joined by newlines, s one byte per node (low nibble state,
+// high nibble attempts), o open deliveries, a attempt, d deadline, e the ending (JSON); or only x, the tombstone of an ended one.
+// KEYS: run marker, row, due timers [, claims]. First element of each reply: what was found.
+
+import { guardedScript } from "./scripts.js";
+
+/** ARGV: targets, states, open, attempt, deadline, then pairs of due time and timer. */
+export const OPEN = guardedScript(`
+if redis.call('HEXISTS', KEYS[2], 's') == 1 then return 'exists' end
+if redis.call('HEXISTS', KEYS[2], 'x') == 1 then return 'ended' end
+redis.call('HSET', KEYS[2], 't', ARGV[1], 's', ARGV[2], 'o', ARGV[3], 'a', ARGV[4], 'd', ARGV[5])
+for i = 6, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end
+return 'opened'`);
+
+/** ARGV: updates, moves, now, end timer. Reply: found, open count, one character per update ('.' or the state it left). */
+export const RECORD = guardedScript(`
+local row = redis.call('HMGET', KEYS[2], 's', 'o', 'e', 'x')
+local states = row[1]
+if not states then return {row[4] and 'ended' or 'unknown'} end
+if row[3] then return {'ending'} end
+local updates, moves = ARGV[1], ARGV[2]
+local byte, char, sub = string.byte, string.char, string.sub
+local open, known = tonumber(row[2]), #states
+local pieces, count, copied, replies, reply = {}, 0, 1, {}, 0
+local index, state, attempts, touched = -1, 0, 0, false
+for at = 1, #updates + 1, 3 do
+  local high, low, to = byte(updates, at, at + 2)
+  local next = high and high * 256 + low
+  if next ~= index then
+    if touched then
+      if copied <= index then
+        count = count + 1
+        pieces[count] = sub(states, copied, index)
+      end
+      count = count + 1
+      pieces[count] = char(attempts + state)
+      copied, touched = index + 2, false
+    end
+    if not next then break end
+    index = next
+    local whole = index < known and byte(states, index + 1) or 15
+    state = whole % 16
+    attempts = whole - state
+  end
+  reply = reply + 1
+  local move = state < 8 and byte(moves, state * 8 + to + 1) or 48
+  if move == 48 then
+    replies[reply] = '.'
+  else
+    replies[reply] = state
+    open = open + move - 50
+    state = to
+    touched = true
+  end
+end
+replies = table.concat(replies)
+if count == 0 then return {'recorded', open, replies} end
+pieces[count + 1] = sub(states, copied)
+redis.call('HSET', KEYS[2], 's', table.concat(pieces), 'o', open)
+if open == 0 then redis.call('ZADD', KEYS[3], ARGV[3], ARGV[4]) end
+return {'recorded', open, replies}`);
+
+/** ARGV: attempt, indexes, due time and name of the next retry timer. Reply: found, one '1' or '.' per index. */
+export const BEGIN_ATTEMPT = guardedScript(`
+local row = redis.call('HMGET', KEYS[2], 's', 'a', 'e', 'x')
+local states, attempt, indexes = row[1], tonumber(ARGV[1]), ARGV[2]
+if not states then return {row[4] and 'ended' or 'unknown'} end
+if row[3] then return {'ending'} end
+if attempt < tonumber(row[2]) then return {'superseded'} end
+local byte, sub, mark = string.byte, string.sub, string.char(attempt * 16)
+local pieces, copied, replies = {}, 1, {}
+for at = 1, #indexes, 2 do
+  local high, low = byte(indexes, at, at + 1)
+  local index = high * 256 + low
+  local whole = byte(states, index + 1)
+  if whole and whole % 16 == 0 then
+    pieces[#pieces + 1] = sub(states, copied, index)
+    pieces[#pieces + 1] = mark
+    copied = index + 2
+    replies[#replies + 1] = '1'
+  else
+    replies[#replies + 1] = '.'
+  end
+end
+pieces[#pieces + 1] = sub(states, copied)
+redis.call('HSET', KEYS[2], 's', table.concat(pieces), 'a', attempt)
+redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[4])
+return {'begun', table.concat(replies)}`);
+
+/** Reply: found, then t s o a d e. */
+export const READ = guardedScript(`
+local row = redis.call('HMGET', KEYS[2], 't', 's', 'o', 'a', 'd', 'e', 'x')
+if not row[2] then return {row[7] and 'ended' or 'unknown'} end
+return {'open', unpack(row)}`);
+
+/** ARGV: ending, due time and name of the end timer. Reply as READ, with the ending that won. */
+export const BEGIN_ENDING = guardedScript(`
+local row = redis.call('HMGET', KEYS[2], 't', 's', 'o', 'a', 'd', 'e', 'x')
+if not row[2] then return {row[7] and 'ended' or 'unknown'} end
+if row[6] then return {'open', unpack(row)} end
+row[6] = ARGV[1]
+redis.call('HSET', KEYS[2], 'e', ARGV[1])
+redis.call('ZADD', KEYS[3], ARGV[2], ARGV[3])
+return {'begun', unpack(row)}`);
+
+export const IS_ENDING = guardedScript(`
+local row = redis.call('HMGET', KEYS[2], 'e', 'x')
+return (row[1] or row[2]) and 1 or 0`);
+
+/** ARGV: milliseconds that the tombstone stays, intent. */
+export const FINISH_END = guardedScript(`
+local attempt = tonumber(redis.call('HGET', KEYS[2], 'a') or '0')
+local timers = {'deadline:' .. ARGV[2], 'end:' .. ARGV[2]}
+for i = attempt, attempt + 1 do timers[#timers + 1] = 'retry:' .. ARGV[2] .. ':' .. i end
+redis.call('ZREM', KEYS[3], unpack(timers))
+redis.call('HDEL', KEYS[4], unpack(timers))
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], 'x', '1')
+redis.call('PEXPIRE', KEYS[2], ARGV[1])
+return 'ended'`);

@@ -1,0 +1,11 @@
+export { connectRedis, type ConnectOptions, isRebuildNeeded, RebuildNeeded, type RedisStore } from "./connect.js";
+export * from "./delivery-rows.js";
+export type { DeliveryUpdate } from "./delivery-bytes.js";
+export type { RedisHealth } from "./health.js";
+export * from "./intake-queue.js";
+export * from "./nonces.js";
+export * from "./promises.js";
+export type { RebuildRow, RebuildWriter } from "./rebuild-writer.js";
+export * from "./run-marker.js";
+export * from "./run-timers.js";
+export { createTimers, TIMER_KINDS, type TimerClaim, type TimerKind, type TimerName, type Timers } from "./timers.js";
