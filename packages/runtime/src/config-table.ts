@@ -1,0 +1,211 @@
+// Every variable: what it is called, what it may be, what it is for. docs and the types of Config follow this table.
+
+export interface Variable {
+  readonly key: string;
+  readonly name: `OUTCRY_${string}`;
+  readonly kind: "text" | "integer" | "boolean" | "url" | "path" | "list" | "choice";
+  /** As text, parsed like a given value. Absent: the variable may be unset. */
+  readonly default?: string;
+  readonly doc: string;
+  /** An accepted second name, such as the one other tools use. */
+  readonly alias?: string;
+  /** Also readable from the file that `<name>_FILE` names; never printed. */
+  readonly secret?: true;
+  readonly min?: number;
+  readonly max?: number;
+  readonly choices?: readonly string[];
+  /** URL schemes. */
+  readonly schemes?: readonly string[];
+}
+
+const DAY_MS = 86_400_000;
+
+export const VARIABLES = [
+  {
+    key: "host",
+    name: "OUTCRY_HOST",
+    kind: "text",
+    default: "127.0.0.1",
+    doc: "Address that HTTP and WebSocket listen on.",
+  },
+  {
+    key: "port",
+    name: "OUTCRY_PORT",
+    kind: "integer",
+    default: "7070",
+    min: 0,
+    max: 65_535,
+    doc: "Port that they listen on; 0 takes a free one.",
+  },
+  {
+    key: "publicUrl",
+    name: "OUTCRY_PUBLIC_URL",
+    kind: "url",
+    schemes: ["http", "https"],
+    doc: "URL under which others reach the service; links are built on it.",
+  },
+  {
+    key: "dataDir",
+    name: "OUTCRY_DATA_DIR",
+    kind: "path",
+    default: ".outcry",
+    doc: "Folder of keys and, in development, of the servers' data.",
+  },
+  {
+    key: "logLevel",
+    name: "OUTCRY_LOG_LEVEL",
+    kind: "choice",
+    choices: ["debug", "info", "warn", "error"],
+    default: "info",
+    doc: "Least severe line that is logged.",
+  },
+  {
+    key: "natsUrl",
+    name: "OUTCRY_NATS_URL",
+    kind: "list",
+    alias: "NATS_URL",
+    doc: "NATS servers, separated by commas.",
+  },
+  {
+    key: "redisUrl",
+    name: "OUTCRY_REDIS_URL",
+    kind: "url",
+    schemes: ["redis", "rediss"],
+    alias: "REDIS_URL",
+    secret: true,
+    doc: "Redis; its URL may hold a password.",
+  },
+  {
+    key: "natsAuthDir",
+    name: "OUTCRY_NATS_AUTH_DIR",
+    kind: "path",
+    doc: "Folder with auth-tree.json and the .creds files, made by the first start of the development stack; 0600 each.",
+  },
+  {
+    key: "natsMonitorUrl",
+    name: "OUTCRY_NATS_MONITOR_URL",
+    kind: "url",
+    schemes: ["http", "https"],
+    doc: "NATS monitoring, to read the server's settings where the system account may not.",
+  },
+  {
+    key: "natsTlsCaFile",
+    name: "OUTCRY_NATS_TLS_CA_FILE",
+    kind: "path",
+    doc: "CA certificate of the NATS servers (PEM).",
+  },
+  {
+    key: "signingKey",
+    name: "OUTCRY_SIGNING_KEY",
+    kind: "text",
+    secret: true,
+    doc: "Private key that signs intents (JWK); without it one is kept in the data folder.",
+  },
+  {
+    key: "cursorSecret",
+    name: "OUTCRY_CURSOR_SECRET",
+    kind: "text",
+    secret: true,
+    doc: "Secret that seals cursors and tokens, the same in every process.",
+  },
+  {
+    key: "senderId",
+    name: "OUTCRY_SENDER_ID",
+    kind: "text",
+    default: "outcry",
+    doc: "sender.id of the signed intents.",
+  },
+  {
+    key: "ackTimeoutMs",
+    name: "OUTCRY_ACK_TIMEOUT_MS",
+    kind: "integer",
+    default: "500",
+    min: 10,
+    max: DAY_MS,
+    doc: "Time that a node has to acknowledge before the next attempt.",
+  },
+  {
+    key: "attemptsMax",
+    name: "OUTCRY_ATTEMPTS_MAX",
+    kind: "integer",
+    default: "3",
+    min: 1,
+    max: 15,
+    doc: "Attempts per node before its delivery is dead.",
+  },
+  {
+    key: "ackWindowMs",
+    name: "OUTCRY_ACK_WINDOW_MS",
+    kind: "integer",
+    default: "5",
+    min: 0,
+    max: 1_000,
+    doc: "Time that answers wait to share one NODE_RESPONDED.",
+  },
+  {
+    key: "quoteWindowDefaultMs",
+    name: "OUTCRY_QUOTE_WINDOW_DEFAULT_MS",
+    kind: "integer",
+    default: "30000",
+    min: 100,
+    max: DAY_MS,
+    doc: "Time for quotes when the intent names no quote_deadline.",
+  },
+  {
+    key: "replicas",
+    name: "OUTCRY_REPLICAS",
+    kind: "integer",
+    default: "1",
+    min: 1,
+    max: 5,
+    doc: "Replicas of the streams; 3 in production.",
+  },
+  {
+    key: "region",
+    name: "OUTCRY_REGION",
+    kind: "text",
+    default: "local",
+    doc: "Name of this region in the live subjects: one token.",
+  },
+  { key: "tlsCertFile", name: "OUTCRY_TLS_CERT_FILE", kind: "path", doc: "Certificate chain of the listener (PEM)." },
+  { key: "tlsKeyFile", name: "OUTCRY_TLS_KEY_FILE", kind: "path", doc: "Private key of the listener (PEM)." },
+  {
+    key: "wsAllowedOrigins",
+    name: "OUTCRY_WS_ALLOWED_ORIGINS",
+    kind: "list",
+    default: "",
+    doc: "Origins whose pages may open a WebSocket, separated by commas.",
+  },
+  {
+    key: "shutdownGraceMs",
+    name: "OUTCRY_SHUTDOWN_GRACE_MS",
+    kind: "integer",
+    default: "25000",
+    min: 0,
+    max: 600_000,
+    doc: "Time for an orderly stop, all steps together.",
+  },
+  {
+    key: "allowUnkeptPromises",
+    name: "OUTCRY_ALLOW_UNKEPT_PROMISES",
+    kind: "boolean",
+    default: "false",
+    doc: "Development only: start although a server's settings break a promise.",
+  },
+  {
+    key: "allowPlaintext",
+    name: "OUTCRY_ALLOW_PLAINTEXT",
+    kind: "boolean",
+    default: "false",
+    doc: "Listen beyond loopback without TLS, for a proxy that terminates it.",
+  },
+] as const satisfies readonly Variable[];
+
+/** Variables of tools around the services: known, so that they are no typing mistakes. */
+export const OTHER_VARIABLES: readonly string[] = [
+  "OUTCRY_NATS_SERVER",
+  "OUTCRY_REDIS_SERVER",
+  "OUTCRY_TEST_DATA",
+  "OUTCRY_URL",
+  "OUTCRY_API_KEY",
+];

@@ -1,0 +1,11 @@
+export * from "./config.js";
+export { VARIABLES } from "./config-table.js";
+export * from "./lifecycle.js";
+export * from "./listener.js";
+export * from "./log.js";
+export * from "./metrics.js";
+export { METRICS } from "./metrics-table.js";
+export * from "./ops-routes.js";
+export { redact, redactText } from "./redact.js";
+export * from "./trace.js";
+export * from "./run-service.js";
