@@ -1,0 +1,108 @@
+// An intent's history folded into where it stands: pure, over the events of its topic in order.
+// Used to answer readers, to check before a dead letter, and to rebuild Redis from the record.
+
+import {
+  DELIVERY_STATES,
+  type DeliveryState,
+  type Event,
+  type EventData,
+  END_EVENTS,
+  type EventType,
+  type PackedDelivery,
+  canMove,
+} from "@outcry/protocol";
+import { stateOfAnswer } from "./intent-record.js";
+
+export interface FoldedDelivery extends PackedDelivery {
+  reason?: string;
+  respondedAt?: string;
+}
+
+export interface FoldedIntent {
+  created: boolean;
+  broadcasted: boolean;
+  /** Highest attempt that was begun; 0 before the first. */
+  attempt: number;
+  deliveries: Map<string, FoldedDelivery>;
+  quotes: EventData<"QUOTE_RECEIVED">[];
+  ended: boolean;
+}
+
+const END_TYPES = new Set<EventType>(Object.values(END_EVENTS));
+
+/** Row = first answer per node and kind, then quotes, then dead letters; attempts = the highest recorded. */
+export function foldIntent(targets: readonly string[], events: Iterable<Event>): FoldedIntent {
+  const folded: FoldedIntent = {
+    created: false,
+    broadcasted: false,
+    attempt: 0,
+    deliveries: new Map(targets.map((node) => [node, { state: "pending", attempts: 0 }])),
+    quotes: [],
+    ended: false,
+  };
+  for (const event of events) foldEvent(folded, event);
+  return folded;
+}
+
+function foldEvent(folded: FoldedIntent, event: Event): void {
+  if (END_TYPES.has(event.type)) folded.ended = true;
+  switch (event.type) {
+    case "INTENT_CREATED":
+      folded.created = true;
+      return;
+    case "INTENT_BROADCASTED":
+      folded.broadcasted = true;
+      return beginAttempt(folded, [...folded.deliveries.keys()], 1);
+    case "DELIVERY_RETRYING": {
+      const { node_ids, attempt } = event.data as EventData<"DELIVERY_RETRYING">;
+      return beginAttempt(folded, node_ids, attempt);
+    }
+    case "NODE_RESPONDED": {
+      if (folded.ended) return; // an answer after the end changes nothing
+      for (const answer of (event.data as EventData<"NODE_RESPONDED">).responses) {
+        move(
+          folded,
+          answer.node_id,
+          stateOfAnswer[answer.status as keyof typeof stateOfAnswer],
+          answer.received_at,
+          answer.reason,
+        );
+      }
+      return;
+    }
+    case "QUOTE_RECEIVED": {
+      folded.quotes.push(event.data as EventData<"QUOTE_RECEIVED">);
+      return move(folded, (event.data as EventData<"QUOTE_RECEIVED">).node_id, "quoted", event.time);
+    }
+    case "DELIVERY_DEAD_LETTERED": {
+      const { node_ids, cause } = event.data as EventData<"DELIVERY_DEAD_LETTERED">;
+      for (const node of node_ids) move(folded, node, "dead", event.time, cause);
+      return;
+    }
+    default:
+      return; // ends are noted above; other topics' events and later types say nothing about deliveries
+  }
+}
+
+function beginAttempt(folded: FoldedIntent, nodes: readonly string[], attempt: number): void {
+  folded.attempt = Math.max(folded.attempt, attempt);
+  for (const node of nodes) {
+    const delivery = folded.deliveries.get(node);
+    if (delivery !== undefined) delivery.attempts = Math.max(delivery.attempts, attempt);
+  }
+}
+
+function move(folded: FoldedIntent, node: string, to: DeliveryState, at: string, reason?: string): void {
+  const delivery = folded.deliveries.get(node);
+  if (delivery === undefined || !canMove(delivery.state, to)) return;
+  delivery.state = to;
+  delivery.respondedAt = at;
+  if (reason !== undefined) delivery.reason = reason;
+}
+
+/** How many deliveries stand in each state. */
+export function countDeliveries(deliveries: Iterable<PackedDelivery>): Record<DeliveryState, number> {
+  const counts = Object.fromEntries(DELIVERY_STATES.map((state) => [state, 0])) as Record<DeliveryState, number>;
+  for (const { state } of deliveries) counts[state] += 1;
+  return counts;
+}

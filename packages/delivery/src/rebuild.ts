@@ -1,0 +1,116 @@
+// Rebuilds what Redis held from the record (DESIGN "Rebuild"): rows and timers of intents without an end,
+// and quotes without an outcome back into the intake queue. Runs under the lease of @outcry/jobs; nothing else writes meanwhile.
+
+import { type Backbone, type Stored, readAll, seqAtTime } from "@outcry/backbone";
+import type { IntakeQueue, RebuildRow, RebuildWriter } from "@outcry/jobs";
+import {
+  type Clock,
+  type Event,
+  type EventData,
+  LIMITS,
+  type Log,
+  STREAMS,
+  parseIntentSubject,
+  parseTopic,
+} from "@outcry/protocol";
+import { decodeEvent } from "./read-topic.js";
+import { foldIntent } from "./fold-intent.js";
+import { type LoadedIntent, openIntent } from "./intent-book.js";
+import { type IntakeJobData, intakeJob } from "./intake-job.js";
+
+const ROWS_PER_WRITE = 100;
+const JOBS_PER_WRITE = 500;
+const UNDISPATCHED_MS = 2_000;
+// Older quotes have their outcome unless the service was away for longer than an intent can be open.
+const QUOTES_WITHOUT_OUTCOME_MS = LIMITS.quoteWindowMaxMs + 60 * 60_000;
+
+export interface RebuildDeps {
+  backbone: Backbone;
+  queue: IntakeQueue<IntakeJobData>;
+  clock: Clock;
+  log: Log;
+}
+
+export async function rebuildFromRecord(deps: RebuildDeps, write: RebuildWriter): Promise<void> {
+  const { backbone, clock, log } = deps;
+  const open = await openIntents(backbone);
+  const sinceMs = Math.min(
+    clock.now() - QUOTES_WITHOUT_OUTCOME_MS,
+    ...[...open.values()].map((intent) => intent.storedMs - LIMITS.clockSkewMs),
+  );
+  const { histories, judged } = await readHistories(backbone, open, sinceMs);
+
+  const rows: RebuildRow[] = [];
+  for (const intent of open.values()) {
+    rows.push(rowOf(intent, histories.get(intent.id) ?? [], clock.now()));
+    if (rows.length === ROWS_PER_WRITE) await write.putRows(rows.splice(0));
+  }
+  await write.putRows(rows);
+  const requeued = await requeueQuotes(deps, judged, sinceMs);
+  log.warn({ intents: open.size, quotes: requeued }, "rebuilt from the record");
+}
+
+/** One pass: an end takes its intent out again, so only open ones are held. */
+async function openIntents(backbone: Backbone): Promise<Map<string, LoadedIntent>> {
+  const open = new Map<string, LoadedIntent>();
+  for await (const stored of readAll(backbone, STREAMS.intents)) {
+    const id = parseIntentSubject(stored.subject);
+    if (id === undefined) continue;
+    if (stored.subject.endsWith(".end")) open.delete(id);
+    else if (stored.subject.split(".").length === 4) open.set(id, openIntent(stored));
+  }
+  return open;
+}
+
+async function readHistories(backbone: Backbone, open: Map<string, LoadedIntent>, sinceMs: number) {
+  const histories = new Map<string, Event[]>();
+  const judged = new Set<string>();
+  const fromSeq = await seqAtTime(backbone, STREAMS.events, sinceMs);
+  for await (const stored of readAll(backbone, STREAMS.events, { fromSeq })) {
+    const event = decodeEvent(stored.data);
+    if (event.type === "QUOTE_RECEIVED" || event.type === "QUOTE_REFUSED") {
+      judged.add((event.data as EventData<"QUOTE_RECEIVED" | "QUOTE_REFUSED">).quote_id);
+    }
+    const topic = parseTopic(stored.subject);
+    if (topic?.kind !== "intent" || !open.has(topic.id)) continue;
+    const history = histories.get(topic.id);
+    if (history === undefined) histories.set(topic.id, [event]);
+    else history.push(event);
+  }
+  return { histories, judged };
+}
+
+function rowOf(intent: LoadedIntent, history: Event[], nowMs: number): RebuildRow {
+  const folded = foldIntent(intent.record.targets, history);
+  const deliveries = intent.record.targets.map((node) => folded.deliveries.get(node)!);
+  // Fan-out may have begun without its event: the first attempt counts as made as soon as a row exists.
+  const attempt = Math.max(1, folded.attempt);
+  return {
+    intentId: intent.id,
+    targets: intent.record.targets,
+    deliveries: deliveries.map(({ state, attempts }) => ({ state, attempts: Math.max(1, attempts) })),
+    attempt,
+    deadlineMs: intent.deadlineMs,
+    // One that its dispatcher has not finished with is left to it for a moment.
+    retryDueMs: folded.broadcasted ? nowMs : nowMs + UNDISPATCHED_MS,
+  };
+}
+
+async function requeueQuotes(deps: RebuildDeps, judged: ReadonlySet<string>, sinceMs: number): Promise<number> {
+  const { backbone, queue } = deps;
+  const fromSeq = await seqAtTime(backbone, STREAMS.quotes, sinceMs);
+  let batch: Stored[] = [];
+  let requeued = 0;
+  const put = async () => {
+    await queue.addMany(batch.map((stored) => intakeJob(stored, { requeued: true })));
+    requeued += batch.length;
+    batch = [];
+  };
+  for await (const stored of readAll(backbone, STREAMS.quotes, { fromSeq })) {
+    if (judged.has(stored.subject.split(".")[3]!)) continue;
+    batch.push(stored);
+    if (batch.length === JOBS_PER_WRITE) await put();
+  }
+  await put();
+  return requeued;
+}

@@ -1,0 +1,143 @@
+// Gathers answers of nodes for a few milliseconds and records them together: NODE_RESPONDED into EVENTS, then the delivery rows.
+// That order makes the rows rebuildable. An answer lost before it was recorded is earned again by the next attempt.
+
+import { type Clock, type EventData, LIMITS, type Log, buildEvent, isTemporary } from "@outcry/protocol";
+import type { DeliveryRows, RecordResult, RunKeeper } from "@outcry/jobs";
+import type { EventLog } from "./event-log.js";
+import type { LoadedIntent } from "./intent-book.js";
+import { stateOfAnswer } from "./intent-record.js";
+
+const RETRY_MS = 200;
+
+export type NodeAnswer = EventData<"NODE_RESPONDED">["responses"][number];
+
+interface Window {
+  intent: LoadedIntent;
+  answers: NodeAnswer[];
+  waiting: Array<{ resolve: () => void; reject: (error: unknown) => void }>;
+}
+
+export interface ResponseLogDeps {
+  events: EventLog;
+  rows: DeliveryRows;
+  run: RunKeeper;
+  clock: Clock;
+  log: Log;
+  windowMs?: number;
+  /** Called when the last open delivery of an intent became final: its end timer is due now. */
+  onComplete?: (intentId: string) => void;
+}
+
+export interface ResponseLog {
+  /** Resolves once the answer is in EVENTS and in the row; until then it is only in memory. */
+  add(intent: LoadedIntent, answer: NodeAnswer): Promise<void>;
+  /** Answers that are not yet recorded: the bound for those who may drop instead of waiting. */
+  readonly unrecorded: number;
+  /** Records what has been gathered and returns when it is done. */
+  flush(): Promise<void>;
+}
+
+export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
+  const { windowMs = LIMITS.responseWindowMs } = deps;
+  let windows = new Map<string, Window>();
+  let timer: NodeJS.Timeout | undefined;
+  let unrecorded = 0;
+  const running = new Set<Promise<void>>();
+
+  function close(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    const closed = [...windows.values()];
+    windows = new Map();
+    const work = recordWindows(deps, closed).finally(() => {
+      for (const { answers } of closed) unrecorded -= answers.length;
+      running.delete(work);
+    });
+    running.add(work);
+  }
+
+  return {
+    get unrecorded() {
+      return unrecorded;
+    },
+    add(intent, answer) {
+      let window = windows.get(intent.id);
+      if (window === undefined) windows.set(intent.id, (window = { intent, answers: [], waiting: [] }));
+      window.answers.push(answer);
+      unrecorded += 1;
+      timer ??= setTimeout(close, windowMs);
+      const { waiting } = window;
+      return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+    },
+    async flush() {
+      if (windows.size > 0) close();
+      await Promise.all(running);
+    },
+  };
+}
+
+async function recordWindows(deps: ResponseLogDeps, windows: Window[]): Promise<void> {
+  const recorded = await Promise.all(windows.map((window) => appendAnswers(deps, window)));
+  const appended = windows.filter((_, index) => recorded[index]);
+  if (appended.length === 0) return;
+  try {
+    const results = await repeated(deps, () =>
+      deps.run.during(() =>
+        deps.rows.record(
+          appended.map(({ intent, answers }) => ({ intentId: intent.id, updates: updatesOf(intent, answers) })),
+        ),
+      ),
+    );
+    appended.forEach((window, index) => settle(deps, window, results[index]!));
+  } catch (error) {
+    for (const { waiting } of appended) for (const { reject } of waiting) reject(error);
+  }
+}
+
+async function appendAnswers(deps: ResponseLogDeps, { intent, answers, waiting }: Window): Promise<boolean> {
+  try {
+    for (let from = 0; from < answers.length; from += LIMITS.responsesPerEventMax) {
+      const responses = answers.slice(from, from + LIMITS.responsesPerEventMax);
+      const event = buildEvent(
+        "NODE_RESPONDED",
+        { intent_id: intent.id, responses },
+        {
+          topic: intent.topic,
+          traceId: intent.intent.trace_id,
+          clock: deps.clock,
+        },
+      );
+      await repeated(deps, () => deps.events.append(event));
+    }
+    return true;
+  } catch (error) {
+    for (const { reject } of waiting) reject(error);
+    return false;
+  }
+}
+
+/** An answer of a node may already be told in the same event by a second delivery: the row takes each once. */
+function updatesOf(intent: LoadedIntent, answers: NodeAnswer[]) {
+  return answers.map((answer) => ({
+    index: intent.indexOf.get(answer.node_id)!,
+    to: stateOfAnswer[answer.status as keyof typeof stateOfAnswer],
+  }));
+}
+
+function settle(deps: ResponseLogDeps, window: Window, result: RecordResult): void {
+  if (result.kind === "recorded" && result.open === 0) deps.onComplete?.(window.intent.id);
+  for (const { resolve } of window.waiting) resolve();
+}
+
+/** Work that both systems make idempotent, through outages: they spend nothing but time. */
+async function repeated<T>(deps: ResponseLogDeps, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isTemporary(error)) throw error;
+      deps.log.warn({ err: error, retry_ms: RETRY_MS }, "answers wait to be recorded");
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
