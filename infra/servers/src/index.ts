@@ -1,0 +1,14 @@
+// Finds or fetches nats-server and redis-server and runs them as children that never outlive this process.
+
+export {
+  findServers,
+  type FoundServer,
+  type FoundServers,
+  type FindServersOptions,
+  ServersNotFound,
+} from "./find-servers.js";
+export { pickPort } from "./pick-port.js";
+export type { Progress } from "./progress.js";
+export type { RunningServer } from "./running-server.js";
+export { type NatsOperator, type NatsTls, type RunningNats, startNats, type StartNatsOptions } from "./start-nats.js";
+export { type RunningRedis, startRedis, type StartRedisOptions } from "./start-redis.js";
