@@ -39,3 +39,4 @@ export type { EnsuredStream, StreamsOptions } from "./streams.js";
 export { seqAtTime } from "./seq-at-time.js";
 export { openAuthFolder, readAuthFolder, readPrivate } from "./auth-folder.js";
 export type { AuthFolder } from "./auth-folder.js";
+export { purgeBelow } from "./purge.js";

@@ -8,6 +8,7 @@ import type { PlatformOptions } from "./platform.js";
 export interface PlatformConfig {
   platform: PlatformOptions;
   auth: AuthFolder;
+  /** As nodes reach them. */
   natsUrls: readonly string[];
 }
 
@@ -28,7 +29,7 @@ export function platformConfig(name: string, { config, log, clock }: ServiceCont
   const auth = readAuthFolder(natsAuthDir);
   return {
     auth,
-    natsUrls: natsUrl,
+    natsUrls: config.natsPublicUrl ?? natsUrl,
     platform: {
       name,
       natsUrl: natsUrl.join(","),

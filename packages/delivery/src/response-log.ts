@@ -26,6 +26,8 @@ export interface ResponseLogDeps {
   windowMs?: number;
   /** Called when the last open delivery of an intent became final: its end timer is due now. */
   onComplete?: (intentId: string) => void;
+  /** Called for an answer that came behind its intent's end. */
+  onEnded?: (intentId: string) => void;
 }
 
 export interface ResponseLog {
@@ -126,6 +128,7 @@ function updatesOf(intent: LoadedIntent, answers: NodeAnswer[]) {
 
 function settle(deps: ResponseLogDeps, window: Window, result: RecordResult): void {
   if (result.kind === "recorded" && result.open === 0) deps.onComplete?.(window.intent.id);
+  if (result.kind === "ending" || result.kind === "ended") deps.onEnded?.(window.intent.id);
   for (const { resolve } of window.waiting) resolve();
 }
 

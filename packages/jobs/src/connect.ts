@@ -9,6 +9,7 @@ import { createHealth, type RedisHealth } from "./health.js";
 const RECONNECT_MAX_MS = 500; // a restarted Redis is found again within this
 const ANSWER_TIMEOUT_MS = 4_000; // a paused Redis counts as down after this; an fsync on a busy disk takes less
 const CLOSE_TIMEOUT_MS = 1_000;
+const DISCONNECT_TIMEOUT_MS = 200; // ioredis keeps the process alive for this long after a cut
 
 export interface ConnectOptions {
   url: string;
@@ -48,6 +49,7 @@ export function connectRedis(options: ConnectOptions): RedisStore {
     const client = new Redis(options.url, {
       ...(options.tls ? { tls: options.tls } : {}),
       connectTimeout: ANSWER_TIMEOUT_MS,
+      disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       retryStrategy: (attempt) => Math.min(20 * attempt, RECONNECT_MAX_MS),
       ...special,
     });

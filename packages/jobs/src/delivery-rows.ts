@@ -84,8 +84,8 @@ export interface DeliveryRows {
   read(intentId: string): Promise<{ kind: "open"; row: DeliveryRow } | Absent>;
   readMany(intentIds: string[]): Promise<({ kind: "open"; row: DeliveryRow } | Absent)[]>;
   beginEnding(intentId: string, ending: Ending): Promise<BeginEndingResult>;
-  /** True for a tombstone too; false where there is no row. */
-  isEnding(intentId: string): Promise<boolean>;
+  /** True for a tombstone too. Undefined where there is no row: it may have ended long ago, only the record knows. */
+  isEnding(intentId: string): Promise<boolean | undefined>;
   /** After the end is in the record: the row becomes a tombstone and its timers go. */
   finishEnd(intentId: string): Promise<void>;
 }
@@ -166,7 +166,8 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
     },
 
     async isEnding(intentId) {
-      return (await runScript(store, IS_ENDING, { keys: keys(intentId), args: [] })) === 1;
+      const found = String(await runScript(store, IS_ENDING, { keys: keys(intentId), args: [] }));
+      return found === "unknown" ? undefined : found === "ending";
     },
 
     async finishEnd(intentId) {

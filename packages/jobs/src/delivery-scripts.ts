@@ -104,8 +104,9 @@ redis.call('ZADD', KEYS[3], ARGV[2], ARGV[3])
 return {'begun', unpack(row)}`);
 
 export const IS_ENDING = guardedScript(`
-local row = redis.call('HMGET', KEYS[2], 'e', 'x')
-return (row[1] or row[2]) and 1 or 0`);
+local row = redis.call('HMGET', KEYS[2], 's', 'e', 'x')
+if row[2] or row[3] then return 'ending' end
+return row[1] and 'open' or 'unknown'`);
 
 /** ARGV: milliseconds that the tombstone stays, intent. */
 export const FINISH_END = guardedScript(`

@@ -129,9 +129,13 @@ describe("the intake queue", () => {
     expect([runs, attempts]).toEqual([0, [1, 1]]);
   }, 20_000);
 
-  test("fails adds at once while Redis is down", async () => {
+  test("fails adds and stops its workers at once while Redis is down", async () => {
+    const worker = work(async () => undefined);
     await redis.kill();
     await eventually(() => !store.health.up);
+    const stoppedAt = performance.now();
+    await worker.stop();
+    expect(performance.now() - stoppedAt).toBeLessThan(1_000);
     await expect(queue.addMany(jobs(1))).rejects.toMatchObject({ code: "dependency_unavailable" });
     await redis.start();
     await store.health.whenUp();

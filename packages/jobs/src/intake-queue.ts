@@ -124,8 +124,9 @@ function runWorker<T>(
   return {
     async stop() {
       stopping.abort(new Error("intake is stopping"));
-      await Promise.race([worker.close(), timeout(CLOSE_TIMEOUT_MS)]);
-      await connection.close(); // a job still in hand runs again elsewhere
+      // Without Redis no job in hand can be settled: it runs again later, and BullMQ must not wait for it.
+      await Promise.race([worker.close(!store.health.up), timeout(CLOSE_TIMEOUT_MS)]);
+      await connection.close();
     },
   };
 }

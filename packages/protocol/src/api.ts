@@ -2,8 +2,9 @@
 
 import Type, { type Static } from "typebox";
 import { DELIVERY_STATES } from "./delivery.js";
-import { Digest, Timestamp } from "./envelope.js";
+import { Digest, Timestamp, Token } from "./envelope.js";
 import { Explanation } from "./events.js";
+import { BackendId, IntentId, NodeId, QuoteId } from "./id-schemas.js";
 import { Intent, Routing } from "./intent.js";
 import { LIMITS } from "./limits.js";
 import { Quote } from "./quote.js";
@@ -14,7 +15,7 @@ const Status = Type.Enum(["open", "closed", "expired", "cancelled"]);
 export type IntentStatus = "open" | "closed" | "expired" | "cancelled";
 
 export const IntentAccepted = Type.Object({
-  id: Type.String(),
+  id: IntentId,
   status: Type.Literal("accepted"),
   targets: Type.Integer({ minimum: 1 }),
   quote_deadline: Timestamp,
@@ -24,7 +25,7 @@ export const IntentAccepted = Type.Object({
 export type IntentAccepted = Static<typeof IntentAccepted>;
 
 export const IntentView = Type.Object({
-  id: Type.String(),
+  id: IntentId,
   status: Status,
   created: Timestamp,
   quote_deadline: Timestamp,
@@ -40,40 +41,40 @@ export const IntentView = Type.Object({
 });
 export type IntentView = Static<typeof IntentView>;
 
-export const AckStatus = Type.Object({
-  node_id: Type.String(),
+const AckStatus = Type.Object({
+  node_id: NodeId,
   status: Type.Enum(DELIVERY_STATES),
   attempts: Type.Integer({ minimum: 0 }),
   reason: Type.Optional(Type.String()),
 });
 
 export const AcksView = Type.Object({
-  intent_id: Type.String(),
+  intent_id: IntentId,
   complete: Type.Boolean({ description: "no target is pending any more" }),
   counts: Counts,
   acks: Type.Array(AckStatus),
 });
 export type AcksView = Static<typeof AcksView>;
 
-export const RankedQuote = Type.Object({
+const RankedQuote = Type.Object({
   rank: Type.Integer({ minimum: 1 }),
-  quote_id: Type.String(),
-  node_id: Type.String(),
+  quote_id: QuoteId,
+  node_id: NodeId,
   stored_at: Timestamp,
   explanation: Explanation,
   quote: Quote,
   signature: Type.String(),
 });
 
-export const UnrankedQuote = Type.Object({
-  quote_id: Type.String(),
-  node_id: Type.String(),
+const UnrankedQuote = Type.Object({
+  quote_id: QuoteId,
+  node_id: NodeId,
   stored_at: Timestamp,
   code: Type.String({ description: "superseded, processing, or an error code" }),
 });
 
 export const QuotesView = Type.Object({
-  intent_id: Type.String(),
+  intent_id: IntentId,
   status: Status,
   method: Type.String(),
   quotes: Type.Array(RankedQuote),
@@ -89,9 +90,8 @@ export type Role = (typeof ROLES)[number];
 export const ApiKeyRequest = Type.Object({
   role: Type.Union([Type.Literal("backend"), Type.Literal("operator"), Type.Literal("admin")]),
   name: Type.String({ minLength: 1, maxLength: 200 }),
-  backend_id: Type.Optional(
-    Type.String({ pattern: "^bkd_[0-9a-z]{26}$", description: "an existing backend that gets another key" }),
-  ),
+  /** An existing backend that gets another key. */
+  backend_id: Type.Optional(BackendId),
 });
 export type ApiKeyRequest = Static<typeof ApiKeyRequest>;
 
@@ -110,7 +110,7 @@ export const ApiKeyCreated = Type.Object({ ...ApiKeyView.properties, secret: Typ
 export type ApiKeyCreated = Static<typeof ApiKeyCreated>;
 
 export const TokenRequest = Type.Object({
-  buyer_id: Type.String({ minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9_.:-]+$" }),
+  buyer_id: Token,
   channels: Type.Array(Type.String({ maxLength: 200 }), {
     minItems: 1,
     maxItems: LIMITS.channelsPerTokenMax,
@@ -142,8 +142,8 @@ export const DeadLetter = Type.Object({
   attempts: Type.Integer(),
   digest: Type.String(),
   time: Timestamp,
-  intent_id: Type.Optional(Type.String()),
-  node_id: Type.Optional(Type.String()),
+  intent_id: Type.Optional(IntentId),
+  node_id: Type.Optional(NodeId),
   source: Type.Optional(Type.Object({ stream: Type.String(), sequence: Type.Integer(), subject: Type.String() })),
   payload: Type.Optional(Type.String({ description: "base64 of the message as it was" })),
 });

@@ -77,7 +77,10 @@ export const EVENTS = {
     schemaVersion: 1,
     meaning: "Nodes acknowledged or quoted; all answers of one window.",
     repeats: true,
-    data: Type.Object({ intent_id: IntentId, responses: Type.Array(NodeResponse, { minItems: 1, maxItems: LIMITS.responsesPerEventMax }) }),
+    data: Type.Object({
+      intent_id: IntentId,
+      responses: Type.Array(NodeResponse, { minItems: 1, maxItems: LIMITS.responsesPerEventMax }),
+    }),
   },
   QUOTE_RECEIVED: {
     schemaVersion: 1,

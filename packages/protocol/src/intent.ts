@@ -1,25 +1,31 @@
 // The intent: what a buyer wants, as nodes see it. Routing and identities are kept apart in IntentRequest and never sent to a node.
 
 import Type, { type Static } from "typebox";
-import { AmountMinor, Currency } from "./money.js";
 import { Envelope, PROTOCOL, PROTOCOL_VERSION, Timestamp, Token } from "./envelope.js";
-import { newId, newNonce } from "./ids.js";
+import { type ErrorPointer, OutcryError } from "./errors.js";
+import { IntentId, LineItemId, NodeId } from "./id-schemas.js";
+import { newId, newNonce, newTraceId } from "./ids.js";
 import { LIMITS } from "./limits.js";
-import { OutcryError } from "./errors.js";
-import { type Clock, parseRfc3339, systemClock, toRfc3339 } from "./time.js";
+import { AmountMinor, Currency } from "./money.js";
+import { normaliseIntent } from "./normalise-intent.js";
+import { type Clock, systemClock, toRfc3339 } from "./time.js";
+import { check } from "./validate.js";
 
 const text = (max: number = LIMITS.textCharsMax) => Type.String({ minLength: 1, maxLength: max });
 const tag = text(LIMITS.tagCharsMax);
 const tags = (max: number) => Type.Array(tag, { maxItems: max, uniqueItems: true });
 
-export const Constraint = Type.Object({
+/** Beyond 2^53−1 a number is another one in the next parser. */
+const SafeNumber = Type.Number({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER });
+
+const Constraint = Type.Object({
   name: tag,
   operator: Type.Enum(["eq", "ne", "lt", "le", "gt", "ge", "in", "contains"]),
-  value: Type.Union([text(), Type.Number(), Type.Boolean(), Type.Array(text(), { minItems: 1, maxItems: 64 })]),
+  value: Type.Union([text(), SafeNumber, Type.Boolean(), Type.Array(text(), { minItems: 1, maxItems: 64 })]),
 });
 
-export const LineItem = Type.Object({
-  id: Type.String({ pattern: "^[a-z0-9_-]{1,32}$" }),
+const LineItem = Type.Object({
+  id: LineItemId,
   query: text(),
   category: Type.Optional(tag),
   gtin: Type.Optional(Type.String({ pattern: "^\\d{8}(\\d{4,6})?$", description: "GTIN-8, -12, -13 or -14" })),
@@ -28,7 +34,7 @@ export const LineItem = Type.Object({
   constraints: Type.Array(Constraint, { maxItems: LIMITS.constraintsMax }),
 });
 
-export const IntentContext = Type.Object({
+const IntentContext = Type.Object({
   currency: Currency,
   region: Type.Optional(
     Type.String({ pattern: "^[A-Z]{2}(-[A-Z0-9]{1,3})?$", description: "ISO 3166-1 alpha-2, or a 3166-2 subdivision" }),
@@ -36,9 +42,9 @@ export const IntentContext = Type.Object({
   language: Type.String({ pattern: "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description: "BCP 47" }),
 });
 
-export const Budget = Type.Object({ max_minor: AmountMinor });
+const Budget = Type.Object({ max_minor: AmountMinor });
 
-export const Fulfilment = Type.Object({
+const Fulfilment = Type.Object({
   method: Type.Enum(["ship", "pickup", "digital", "service"]),
   by: Type.Optional(Timestamp),
 });
@@ -55,15 +61,13 @@ export const IntentPayload = Type.Object({
 });
 export type IntentPayload = Static<typeof IntentPayload>;
 
-export const Intent = Envelope("intent", IntentPayload);
+export const Intent = Envelope("intent", IntentPayload, IntentId);
 export type Intent = Static<typeof Intent>;
 
 /** Who shall hear it: recorded, never sent. `targets` replaces the filters by category and region. */
 export const Routing = Type.Object(
   {
-    targets: Type.Optional(
-      Type.Array(Type.String({ pattern: "^nod_[0-9a-z]{26}$" }), { minItems: 1, maxItems: LIMITS.routingListMax }),
-    ),
+    targets: Type.Optional(Type.Array(NodeId, { minItems: 1, maxItems: LIMITS.routingListMax })),
     capabilities: Type.Optional(tags(LIMITS.tagsMax)),
     allow: Type.Optional(tags(LIMITS.routingListMax)),
     block: Type.Optional(tags(LIMITS.routingListMax)),
@@ -77,7 +81,7 @@ export const IntentRequest = Type.Object({
   description: Type.Optional(text()),
   line_items: Type.Array(
     Type.Object({
-      id: Type.Optional(Type.String({ pattern: "^[a-z0-9_-]{1,32}$" })),
+      id: Type.Optional(LineItemId),
       query: text(),
       category: Type.Optional(tag),
       gtin: Type.Optional(LineItem.properties.gtin),
@@ -113,13 +117,21 @@ export interface BuildIntentOptions {
 
 /**
  * Normalises a payload (NFC, trimmed, currency upper-case, defaults explicit) and tags it with protocol and version.
- * Throws OutcryError validation_failed (text that is empty once trimmed) and deadline_invalid.
+ * Fields that IntentRequest does not name, and those that route it, stay behind.
+ * Throws OutcryError: validation_failed with every pointer at once, or deadline_invalid.
  */
 export function buildIntent(request: IntentRequest, options: BuildIntentOptions = {}): Intent {
   const clock = options.clock ?? systemClock;
   const nowMs = clock.now();
-  const payload = normalisePayload(request, nowMs);
-  return {
+  const checked = check(IntentRequest, request);
+  if (checked.kind === "invalid") throw invalid(checked.pointers);
+  const normal = normaliseIntent(checked.value, nowMs);
+  if (normal.faults.length > 0) throw invalid(normal.faults);
+  if (normal.deadlineFault !== undefined) {
+    throw new OutcryError("deadline_invalid", normal.deadlineFault.detail, { pointers: [normal.deadlineFault] });
+  }
+  const { payload } = normal;
+  const intent = {
     protocol: PROTOCOL,
     version: PROTOCOL_VERSION,
     type: "intent",
@@ -131,105 +143,25 @@ export function buildIntent(request: IntentRequest, options: BuildIntentOptions 
     expires: payload.quote_deadline,
     nonce: options.nonce ?? newNonce(),
     payload,
-  };
+  } as const;
+  // What comes out is what nodes will check: NFC may have lengthened a text beyond its limit.
+  const built = check(Intent, intent);
+  if (built.kind === "ok") return built.value;
+  throw invalid(built.pointers.map(({ pointer, detail }) => ({ pointer: pointer.replace(/^\/payload/, ""), detail })));
 }
 
-function normalisePayload(request: IntentRequest, nowMs: number): IntentPayload {
-  const { context, budget, fulfilment } = request;
-  return {
-    ...(request.description === undefined ? {} : { description: clean(request.description, "/description") }),
-    line_items: request.line_items.map((item, index) => normaliseLineItem(item, index)),
-    context: {
-      currency: context.currency.trim().toUpperCase(),
-      ...(context.region === undefined ? {} : { region: context.region.trim().toUpperCase() }),
-      language: normaliseLanguage(context.language ?? "en"),
-    },
-    ...(budget === undefined ? {} : { budget: { max_minor: budget.max_minor } }),
-    fulfilment: {
-      method: fulfilment?.method ?? "ship",
-      ...(fulfilment?.by === undefined ? {} : { by: fulfilment.by }),
-    },
-    quote_type: request.quote_type ?? "any",
-    quote_deadline: toRfc3339(deadlineOf(request, nowMs)),
-    quotes_per_node_max: request.quotes_per_node_max ?? LIMITS.quotesPerNodeDefault,
-  };
-}
-
-type RequestedItem = IntentRequest["line_items"][number];
-
-function normaliseLineItem(item: RequestedItem, index: number): Static<typeof LineItem> {
-  const at = `/line_items/${index}`;
-  return {
-    id: item.id ?? `item-${index + 1}`,
-    query: clean(item.query, `${at}/query`),
-    ...(item.category === undefined ? {} : { category: clean(item.category, `${at}/category`).toLowerCase() }),
-    ...(item.gtin === undefined ? {} : { gtin: item.gtin }),
-    quantity: item.quantity ?? 1,
-    unit: item.unit === undefined ? "each" : clean(item.unit, `${at}/unit`),
-    constraints: (item.constraints ?? []).map((constraint, nth) => ({
-      name: clean(constraint.name, `${at}/constraints/${nth}/name`),
-      operator: constraint.operator,
-      value: cleanValue(constraint.value, `${at}/constraints/${nth}/value`),
-    })),
-  };
-}
-
-function cleanValue<T>(value: T, pointer: string): T {
-  if (typeof value === "string") return clean(value, pointer) as T;
-  if (Array.isArray(value)) return value.map((entry, index) => cleanValue(entry, `${pointer}/${index}`)) as T;
-  return value;
-}
-
-/** NFC and trimmed: two spellings of one wish sign to the same bytes. */
-function clean(value: string, pointer: string): string {
-  const cleaned = value.normalize("NFC").trim();
-  if (cleaned === "")
-    throw new OutcryError("validation_failed", undefined, { pointers: [{ pointer, detail: "must not be blank" }] });
-  return cleaned;
-}
-
-/** BCP 47 is case-insensitive; its customary form is what Intl prints. */
-function normaliseLanguage(tagText: string): string {
-  try {
-    return Intl.getCanonicalLocales(tagText.trim())[0]!;
-  } catch (cause) {
-    throw new OutcryError("validation_failed", undefined, {
-      cause,
-      pointers: [{ pointer: "/context/language", detail: "not a BCP 47 tag" }],
-    });
-  }
-}
-
-function deadlineOf(request: IntentRequest, nowMs: number): number {
-  if (request.quote_deadline === undefined) return nowMs + LIMITS.quoteWindowDefaultMs;
-  const deadlineMs = parseRfc3339(request.quote_deadline);
-  const windowMs = (deadlineMs ?? Number.NaN) - nowMs;
-  if (!(windowMs >= LIMITS.quoteWindowMinMs && windowMs <= LIMITS.quoteWindowMaxMs)) {
-    throw new OutcryError(
-      "deadline_invalid",
-      `quote_deadline must be ${LIMITS.quoteWindowMinMs} ms to ${LIMITS.quoteWindowMaxMs} ms ahead of ${toRfc3339(nowMs)}`,
-      { pointers: [{ pointer: "/quote_deadline", detail: "outside the allowed window" }] },
-    );
-  }
-  return deadlineMs!;
-}
-
-/** A W3C trace id: 16 random bytes in hex, never all zero. */
-export function newTraceId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[15]! |= 1; // never all zero
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
+const invalid = (pointers: ErrorPointer[]): OutcryError =>
+  new OutcryError("validation_failed", pointers.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), {
+    pointers,
+  });
 
 /** What eligibility reads of an intent. */
 export function needOf(payload: IntentPayload): { categories: string[]; region?: string } {
-  const categories = [
-    ...new Set(payload.line_items.flatMap((item) => (item.category === undefined ? [] : [item.category]))),
-  ];
-  // One item without a category may be anyone's: the category filter then says nothing.
-  const all = payload.line_items.every((item) => item.category !== undefined);
+  const categories = new Set(payload.line_items.map((item) => item.category));
+  const { region } = payload.context;
   return {
-    categories: all ? categories : [],
-    ...(payload.context.region === undefined ? {} : { region: payload.context.region }),
+    // One item without a category may be anyone's: the category filter then says nothing.
+    categories: categories.has(undefined) ? [] : ([...categories] as string[]),
+    ...(region === undefined ? {} : { region }),
   };
 }

@@ -7,50 +7,50 @@ const DAY = 24 * HOUR;
 
 export const LIMITS = {
   // sizes
-  bodyBytesMax: 64 * 1024, // an HTTP body or an intent: real intents have a p99 under 1 KiB
+  bodyBytesMax: 64 * 1024, // an HTTP body: real intents have a p99 under 1 KiB
+  intentBytesMax: 256 * 1024, // a signed intent: the largest body fits, its defaults explicit and its text tripled by NFC
   quoteBytesMax: 32 * 1024, // one node must not fill QUOTES
   ackBytesMax: 1024, // an ack says yes or no
   nodePayloadBytesMax: 64 * 1024, // of a node's NATS user: the largest thing a node may publish
   jsonDepthMax: 32, // deeper values are attacks on recursive parsers
   recordBytesMax: 1024 * 1024, // nats-server's max_payload: an intent with 10,000 targets fits
   // counts
-  lineItemsMax: 100,
-  constraintsMax: 32, // per line item
+  lineItemsMax: 100, // a household or office order; a tender of more is several intents
+  constraintsMax: 32, // per line item: nodes match each against each product
   targetsMax: 10_000, // one message of the record holds the list
   routingListMax: 1_000, // allow, block, targets as named by a caller
-  quotesPerNodeMax: 16,
-  quotesPerNodeDefault: 4,
+  quotesPerNodeMax: 16, // every quote costs a verification and a place in the ranking
+  quotesPerNodeDefault: 4, // an offer, an alternative and a correction of each
   responsesPerEventMax: 256, // 1,000 responses are 60 kB in every subscriber's queue
-  idempotencyKeyCharsMax: 255,
-  textCharsMax: 2_000,
-  tagCharsMax: 128,
+  idempotencyKeyCharsMax: 255, // as Stripe; it is hashed, never stored
+  textCharsMax: 2_000, // a description that a person still reads
+  tagCharsMax: 128, // a name, or a short path of names
   tagsMax: 200, // categories, regions, capabilities of one node
   nodeKeysMax: 8, // rotation with overlap needs two
   nodeSubscriptionsMax: 16, // of a node's NATS user
-  channelsPerTokenMax: 32,
-  amountMinorMax: Number.MAX_SAFE_INTEGER,
+  channelsPerTokenMax: 32, // a token travels in a header or a URL
+  amountMinorMax: Number.MAX_SAFE_INTEGER, // beyond it the next JSON parser reads another amount
   // durations
   quoteWindowDefaultMs: 30 * SECOND, // ONDC's default
   quoteWindowMinMs: 100, // below a round trip nobody can answer
   quoteWindowMaxMs: DAY, // an open intent is kept in Redis; INTENTS keeps 7 days
   clockSkewMs: 60 * SECOND, // `created` may be this far ahead; `expires` has no tolerance
-  buyerTokenMs: 15 * MINUTE,
-  inviteMs: 7 * DAY,
-  nonceMs: 2 * MINUTE,
+  buyerTokenMs: 15 * MINUTE, // it cannot be revoked, so it dies soon
+  inviteMs: 7 * DAY, // a person has to pass it on
+  nonceMs: 2 * MINUTE, // one request away from being used
   nodeCredentialsMs: HOUR, // short: a leaked user JWT dies soon, renewal costs 40 ms
   acksLongPollMaxMs: 30 * SECOND, // below common proxies' 60 s
   // delivery (defaults)
   ackTimeoutMs: 500, // UniswapX and OKX wait as long
-  attemptsMax: 3,
+  attemptsMax: 3, // a node that is silent three times is not there
   attemptsCeiling: 15, // four bits in the packed row
   retryBaseMs: 50, // of full jitter: random(0, base · 2^attempt)
   responseWindowMs: 5, // how long answers wait to share one NODE_RESPONDED
   outageGraceMs: 5 * SECOND, // after an outage nodes reconnect first; attempts inside it are repeated, not counted
   endGraceMs: 100, // after the deadline, for quotes that are being stored
   // streams
-  intentsAgeMs: 8 * DAY,
-  quotesAgeMs: 30 * DAY,
-  deadLettersAgeMs: 30 * DAY,
-  eventsRetentionMs: 8 * DAY,
+  intentsAgeMs: 8 * DAY, // seven days are promised, idempotency for 48 h of them
+  quotesAgeMs: 30 * DAY, // a dispute about an answer
+  deadLettersAgeMs: 30 * DAY, // a month of operating to look at them
   recordFullRatio: 0.9, // at which POST answers 503
 } as const;

@@ -1,7 +1,8 @@
 // A seller node as registered: its keys, what it serves, and whether it may hear intents.
 
 import Type, { type Static } from "typebox";
-import { Timestamp } from "./envelope.js";
+import { Timestamp, Token } from "./envelope.js";
+import { NodeId } from "./id-schemas.js";
 import { LIMITS } from "./limits.js";
 
 const tags = Type.Array(Type.String({ minLength: 1, maxLength: LIMITS.tagCharsMax }), {
@@ -11,7 +12,7 @@ const tags = Type.Array(Type.String({ minLength: 1, maxLength: LIMITS.tagCharsMa
 
 /** A public JWK: Ed25519 or P-256, as one exact base64url form (checked by @outcry/signing). */
 export const PublicKey = Type.Object({
-  kid: Type.String({ minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9_.:-]+$" }),
+  kid: Token,
   kty: Type.Union([Type.Literal("OKP"), Type.Literal("EC")]),
   crv: Type.Union([Type.Literal("Ed25519"), Type.Literal("P-256")]),
   x: Type.String({ minLength: 43, maxLength: 43 }),
@@ -43,7 +44,7 @@ export const NodeChange = Type.Partial(
 export type NodeChange = Static<typeof NodeChange>;
 
 export const NodeRecord = Type.Object({
-  id: Type.String({ pattern: "^nod_[0-9a-z]{26}$" }),
+  id: NodeId,
   ...described,
   public_keys: NodeRegistration.properties.public_keys,
   nats_public_key: NodeRegistration.properties.nats_public_key,
@@ -56,12 +57,12 @@ export type NodeRecord = Static<typeof NodeRecord>;
 
 /** Asked for with a nonce from the service, signed with a registered key (type `credentials`). */
 export const CredentialsPayload = Type.Object({
-  node_id: Type.String(),
+  node_id: NodeId,
   challenge: Type.String({ minLength: 16, maxLength: 128 }),
 });
 
 export const NodeCredentials = Type.Object({
-  node_id: Type.String(),
+  node_id: NodeId,
   nats_urls: Type.Array(Type.String()),
   nats_user_jwt: Type.String(),
   inbox_prefix: Type.String(),

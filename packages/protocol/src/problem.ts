@@ -33,14 +33,10 @@ export function problemOf(error: OutcryError, requestId: string): Problem {
   };
 }
 
-/** The error a problem describes; a code that this version does not know becomes `internal` with the text kept. */
-export function errorOfProblem(problem: Pick<Problem, "code" | "detail" | "errors">): OutcryError {
-  const known = Object.hasOwn(ERRORS, problem.code);
-  return new OutcryError(
-    known ? (problem.code as ErrorCode) : "internal",
-    known ? problem.detail : `${problem.code}: ${problem.detail}`,
-    {
-      pointers: problem.errors,
-    },
-  );
+type ToldProblem = Pick<Problem, "code" | "detail" | "errors"> & Partial<Pick<Problem, "retryable">>;
+
+/** The error a problem describes. A code of a later version keeps its text and whether repeating may help. */
+export function errorOfProblem({ code, detail, errors, retryable }: ToldProblem): OutcryError {
+  if (Object.hasOwn(ERRORS, code)) return new OutcryError(code as ErrorCode, detail, { pointers: errors });
+  return new OutcryError(retryable ? "dependency_unavailable" : "internal", `${code}: ${detail}`, { pointers: errors });
 }

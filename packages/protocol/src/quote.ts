@@ -2,17 +2,19 @@
 
 import Type, { type Static } from "typebox";
 import { AmountMinor, Money, sumMinor } from "./money.js";
-import { PROTOCOL, PROTOCOL_VERSION, Reply, Timestamp } from "./envelope.js";
+import { Digest, PROTOCOL, PROTOCOL_VERSION, Reply, Timestamp } from "./envelope.js";
+import { IntentId, LineItemId, QuoteId } from "./id-schemas.js";
 import { newNonce, quoteId } from "./ids.js";
 import type { Intent } from "./intent.js";
 import { LIMITS } from "./limits.js";
-import { OutcryError } from "./errors.js";
-import { type Clock, systemClock, toRfc3339 } from "./time.js";
+import { type ErrorPointer, OutcryError } from "./errors.js";
+import { type Clock, RFC3339_MS_MAX, systemClock, toRfc3339 } from "./time.js";
+import { check } from "./validate.js";
 
 const text = (max: number = LIMITS.textCharsMax) => Type.String({ minLength: 1, maxLength: max });
 
-export const QuoteLine = Type.Object({
-  line_item_id: Type.String({ pattern: "^[a-z0-9_-]{1,32}$" }),
+const QuoteLine = Type.Object({
+  line_item_id: LineItemId,
   description: Type.Optional(text()),
   sku: Type.Optional(text(128)),
   quantity: Type.Integer({ minimum: 1 }),
@@ -20,10 +22,10 @@ export const QuoteLine = Type.Object({
   amount_minor: AmountMinor,
 });
 
-export const Charge = Type.Object({ kind: text(64), amount_minor: AmountMinor });
+const Charge = Type.Object({ kind: text(64), amount_minor: AmountMinor });
 
 export const QuotePayload = Type.Object({
-  intent_id: Type.String({ pattern: "^int_[0-9a-z]{26}$" }),
+  intent_id: IntentId,
   ordinal: Type.Integer({ minimum: 0, maximum: LIMITS.quotesPerNodeMax - 1 }),
   quote_type: Type.Union([Type.Literal("firm"), Type.Literal("indicative")]),
   line_items: Type.Array(QuoteLine, { minItems: 1, maxItems: LIMITS.lineItemsMax }),
@@ -32,16 +34,16 @@ export const QuotePayload = Type.Object({
   valid_until: Timestamp,
   delivery_by: Type.Optional(Timestamp),
   terms: Type.Optional(text()),
-  supersedes: Type.Optional(Type.String({ pattern: "^quo_[0-9a-z]{26}$" })),
+  supersedes: Type.Optional(QuoteId),
 });
 export type QuotePayload = Static<typeof QuotePayload>;
 
-export const Quote = Reply("quote", QuotePayload);
+export const Quote = Reply("quote", QuotePayload, QuoteId);
 export type Quote = Static<typeof Quote>;
 
 /** The answer to a quote request on NATS. `digest` is that of the bytes that are stored. */
 export const QuoteAnswer = Type.Union([
-  Type.Object({ kind: Type.Literal("stored"), quote_id: Type.String(), digest: Type.String() }),
+  Type.Object({ kind: Type.Literal("stored"), quote_id: QuoteId, digest: Digest }),
   Type.Object({ kind: Type.Literal("refused"), code: Type.String(), detail: Type.String(), temporary: Type.Boolean() }),
 ]);
 export type QuoteAnswer = Static<typeof QuoteAnswer>;
@@ -49,16 +51,18 @@ export type QuoteAnswer = Static<typeof QuoteAnswer>;
 /** What a node hears of a stored quote on `ucp.v1.node.<node>.notice`. */
 export const Notice = Type.Object({
   type: Type.Union([Type.Literal("quote_ranked"), Type.Literal("quote_refused")]),
-  intent_id: Type.String(),
-  quote_id: Type.String(),
+  intent_id: IntentId,
+  quote_id: QuoteId,
   code: Type.Optional(Type.String()),
   detail: Type.Optional(Type.String()),
 });
 export type Notice = Static<typeof Notice>;
 
+const VALIDITY_DEFAULT_MS = 15 * 60_000; // long enough for a person to decide
+
 /** What a seller says; the rest of the quote follows from the intent. */
 export interface QuoteInput {
-  /** Price of one unit of each line item in minor units, or of all with `amountMinor`. */
+  /** A price for one unit of each line item that is offered, in minor units; the quantity is the intent's unless given. */
   lineItems?: Array<{
     lineItemId: string;
     unitAmountMinor: number;
@@ -66,7 +70,7 @@ export interface QuoteInput {
     sku?: string;
     description?: string;
   }>;
-  /** Shorthand: one amount for the whole first line item. */
+  /** Shorthand for a single line item: one amount for all of the intent's first. */
   amountMinor?: number;
   charges?: Array<{ kind: string; amountMinor: number }>;
   quoteType?: "firm" | "indicative";
@@ -85,15 +89,16 @@ export interface BuildQuoteOptions {
   clock?: Clock;
 }
 
-/** Completes a seller's input into the envelope to sign. Throws OutcryError validation_failed when amounts overflow. */
+/**
+ * Completes a seller's input into the envelope to sign. Throws OutcryError quote_line_item_unknown, and validation_failed
+ * for amounts, texts and times that no quote may hold (pointers into the quote).
+ */
 export function buildQuote(intent: Intent, input: QuoteInput, options: BuildQuoteOptions): Quote {
   const nowMs = (options.clock ?? systemClock).now();
   const lines = quoteLines(intent, input);
   const charges = (input.charges ?? []).map(({ kind, amountMinor }) => ({ kind, amount_minor: amountMinor }));
-  const total = sumMinor([...lines.map((line) => line.amount_minor), ...charges.map((charge) => charge.amount_minor)]);
-  if (total === undefined) throw new OutcryError("validation_failed", "the quote's total is beyond 2^53−1 minor units");
-  const validUntil = toRfc3339(nowMs + (input.validForMs ?? 15 * 60_000));
-  return {
+  const validUntil = validUntilOf(nowMs, input.validForMs ?? VALIDITY_DEFAULT_MS);
+  const quote = {
     protocol: PROTOCOL,
     version: PROTOCOL_VERSION,
     type: "quote",
@@ -112,37 +117,56 @@ export function buildQuote(intent: Intent, input: QuoteInput, options: BuildQuot
       quote_type: input.quoteType ?? "firm",
       line_items: lines,
       charges,
-      total: { amount_minor: total, currency: intent.payload.context.currency },
+      total: { amount_minor: totalOf(lines, charges), currency: intent.payload.context.currency },
       valid_until: validUntil,
       ...(input.deliveryBy === undefined ? {} : { delivery_by: input.deliveryBy }),
       ...(input.terms === undefined ? {} : { terms: input.terms }),
       ...(input.supersedes === undefined ? {} : { supersedes: input.supersedes }),
     },
+  } as const;
+  const checked = check(Quote, quote);
+  if (checked.kind === "ok") return checked.value;
+  const [{ pointer, detail }] = checked.pointers as [ErrorPointer, ...ErrorPointer[]];
+  throw new OutcryError("validation_failed", `the quote's ${pointer} ${detail}`, { pointers: checked.pointers });
+}
+
+type Line = Static<typeof QuoteLine>;
+
+function quoteLines(intent: Intent, input: QuoteInput): Line[] {
+  const asked = new Map(intent.payload.line_items.map((item) => [item.id, item]));
+  if (input.lineItems !== undefined) return input.lineItems.map((line) => quoteLine(asked.get(line.lineItemId), line));
+  if (input.amountMinor === undefined) {
+    throw new OutcryError("validation_failed", "a quote needs amountMinor or lineItems");
+  }
+  // The whole amount stands for all units: as one unit, so that no division can lose a minor unit.
+  const { id } = intent.payload.line_items[0]!;
+  return [{ line_item_id: id, quantity: 1, unit_amount_minor: input.amountMinor, amount_minor: input.amountMinor }];
+}
+
+function quoteLine(asked: { quantity: number } | undefined, line: NonNullable<QuoteInput["lineItems"]>[number]): Line {
+  if (asked === undefined) {
+    throw new OutcryError("quote_line_item_unknown", `the intent has no line item ${line.lineItemId}`);
+  }
+  const quantity = line.quantity ?? asked.quantity;
+  return {
+    line_item_id: line.lineItemId,
+    ...(line.description === undefined ? {} : { description: line.description }),
+    ...(line.sku === undefined ? {} : { sku: line.sku }),
+    quantity,
+    unit_amount_minor: line.unitAmountMinor,
+    amount_minor: quantity * line.unitAmountMinor,
   };
 }
 
-function quoteLines(intent: Intent, input: QuoteInput): Static<typeof QuoteLine>[] {
-  const first = intent.payload.line_items[0]!;
-  const asked = new Map(intent.payload.line_items.map((item) => [item.id, item]));
-  if (input.lineItems === undefined) {
-    if (input.amountMinor === undefined)
-      throw new OutcryError("validation_failed", "a quote needs amountMinor or lineItems");
-    // The whole amount stands for all units: as one unit, so that no division can lose a minor unit.
-    return [
-      { line_item_id: first.id, quantity: 1, unit_amount_minor: input.amountMinor, amount_minor: input.amountMinor },
-    ];
-  }
-  return input.lineItems.map((line) => {
-    const quantity = line.quantity ?? asked.get(line.lineItemId)?.quantity ?? 1;
-    return {
-      line_item_id: line.lineItemId,
-      ...(line.description === undefined ? {} : { description: line.description }),
-      ...(line.sku === undefined ? {} : { sku: line.sku }),
-      quantity,
-      unit_amount_minor: line.unitAmountMinor,
-      amount_minor: quantity * line.unitAmountMinor,
-    };
-  });
+function totalOf(lines: readonly Line[], charges: readonly Static<typeof Charge>[]): number {
+  const total = sumMinor([...lines, ...charges].map((entry) => entry.amount_minor));
+  if (total !== undefined) return total;
+  throw new OutcryError("validation_failed", "the quote's amounts are not integers of minor units up to 2^53−1");
+}
+
+function validUntilOf(nowMs: number, validForMs: number): string {
+  if (validForMs > 0 && nowMs + validForMs <= RFC3339_MS_MAX) return toRfc3339(nowMs + validForMs);
+  throw new OutcryError("validation_failed", "validForMs must be positive and end before the year 10000");
 }
 
 /** True when amounts add up: each line is quantity × unit, the total is the sum of lines and charges. */

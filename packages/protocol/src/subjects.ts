@@ -6,56 +6,67 @@ import { isId, topicToken } from "./ids.js";
 export const STREAMS = { intents: "INTENTS", events: "EVENTS", quotes: "QUOTES", deadLetters: "DEAD_LETTERS" } as const;
 export const BUCKETS = { nodes: "nodes", access: "access" } as const;
 
+const TOKEN = /^[A-Za-z0-9_-]+$/;
+
+/** One token of a subject as it is. Throws TypeError for dots, wildcards and blanks: input must never choose a subject. */
+function safe(token: string): string {
+  if (!TOKEN.test(token)) throw new TypeError(`${JSON.stringify(token)} is no safe subject token`);
+  return token;
+}
+
+/** Also `*`, for permissions and subscriptions. */
+const safeOrAny = (token: string): string => (token === "*" ? token : safe(token));
+
 export const SUBJECTS = {
   // record
-  intent: (intent: string) => `ucp.v1.intent.${intent}`,
-  intentEnd: (intent: string) => `ucp.v1.intent.${intent}.end`,
+  intent: (intent: string) => `ucp.v1.intent.${safe(intent)}`,
+  intentEnd: (intent: string) => `ucp.v1.intent.${safe(intent)}.end`,
   /** Revisions and the end of one intent: they exclude each other by expecting the last sequence of this. */
-  intentChanges: (intent: string) => `ucp.v1.intent.${intent}.>`,
+  intentChanges: (intent: string) => `ucp.v1.intent.${safe(intent)}.>`,
   allIntents: "ucp.v1.intent.*",
   allEnds: "ucp.v1.intent.*.end",
-  quote: (intent: string, node: string, quote: string) => `quotes.${intent}.${node}.${quote}`,
-  quotesOf: (intent: string) => `quotes.${intent}.>`,
+  quote: (intent: string, node: string, quote: string) => `quotes.${safe(intent)}.${safe(node)}.${safe(quote)}`,
+  quotesOf: (intent: string) => `quotes.${safe(intent)}.>`,
   allQuotes: "quotes.*.*.*",
-  deadDelivery: (intent: string, node: string) => `dead.${intent}.${node}`,
-  deadDeliveriesOf: (intent: string) => `dead.${intent}.*`,
-  deadMessage: (stream: string, seq: number) => `dead.consumer.${stream}.${seq}`,
+  deadDelivery: (intent: string, node: string) => `dead.${safe(intent)}.${safe(node)}`,
+  deadDeliveriesOf: (intent: string) => `dead.${safe(intent)}.*`,
+  deadMessage: (stream: string, seq: number) => `dead.consumer.${safe(stream)}.${seq}`,
   // service → node, core NATS
-  nodeIntent: (node: string) => `ucp.v1.node.${node}.intent`,
-  nodeCancel: (node: string) => `ucp.v1.node.${node}.cancel`,
-  nodeNotice: (node: string) => `ucp.v1.node.${node}.notice`,
-  nodeAll: (node: string) => `ucp.v1.node.${node}.*`,
+  nodeIntent: (node: string) => `ucp.v1.node.${safe(node)}.intent`,
+  nodeCancel: (node: string) => `ucp.v1.node.${safe(node)}.cancel`,
+  nodeNotice: (node: string) => `ucp.v1.node.${safe(node)}.notice`,
+  nodeAll: (node: string) => `ucp.v1.node.${safe(node)}.*`,
   // node → service, core NATS
-  ack: (node: string, intent: string) => `ucp.v1.ack.${node}.${intent}`,
+  ack: (node: string, intent: string) => `ucp.v1.ack.${safe(node)}.${safeOrAny(intent)}`,
   allAcks: "ucp.v1.ack.*.*",
-  nodeQuote: (node: string, intent: string) => `ucp.v1.quote.${node}.${intent}`,
+  nodeQuote: (node: string, intent: string) => `ucp.v1.quote.${safe(node)}.${safeOrAny(intent)}`,
   allNodeQuotes: "ucp.v1.quote.*.*",
-  heartbeat: (node: string) => `ucp.v1.hb.${node}`,
-  catchup: (node: string) => `ucp.v1.catchup.${node}`,
+  heartbeat: (node: string) => `ucp.v1.hb.${safe(node)}`,
+  catchup: (node: string) => `ucp.v1.catchup.${safe(node)}`,
 } as const;
 
 /** Inbox prefix of a node: the service answers a node nowhere else (a forged reply subject gains nothing). */
-export const nodeInboxPrefix = (node: string): string => `_INBOX.${node}`;
+export const nodeInboxPrefix = (node: string): string => `_INBOX.${safe(node)}`;
 
 export const EVENT_SUBJECTS = "rt.>";
 
 /** The republished form of an event's subject, which gateways of `region` listen to. */
-export const livePrefix = (region: string): string => `live.${region}`;
+export const livePrefix = (region: string): string => `live.${safe(region)}`;
 
 const NONE = "-"; // no buyer, or no backend
-export const backendToken = (backend: string): string => topicToken("backend", backend);
+const backendToken = (backend: string): string => topicToken("backend", backend);
 /** Bound to the backend: two marketplaces' buyer "42" never meet. */
-export const buyerToken = (backend: string, buyer: string): string => topicToken("buyer", backend, buyer);
+const buyerToken = (backend: string, buyer: string): string => topicToken("buyer", backend, buyer);
 
 export const TOPICS = {
   intent: (backend: string, buyer: string | undefined, intent: string) =>
-    `rt.intent.${backendToken(backend)}.${buyer === undefined ? NONE : buyerToken(backend, buyer)}.${intent}`,
+    `rt.intent.${backendToken(backend)}.${buyer === undefined ? NONE : buyerToken(backend, buyer)}.${safe(intent)}`,
   /** When the buyer is not known: matches the one topic of this intent. */
-  intentOfBackend: (backend: string, intent: string) => `rt.intent.${backendToken(backend)}.*.${intent}`,
-  anyIntent: (intent: string) => `rt.intent.*.*.${intent}`,
+  intentOfBackend: (backend: string, intent: string) => `rt.intent.${backendToken(backend)}.*.${safe(intent)}`,
+  anyIntent: (intent: string) => `rt.intent.*.*.${safe(intent)}`,
   buyer: (backend: string, buyer: string) => `rt.*.${backendToken(backend)}.${buyerToken(backend, buyer)}.>`,
   backend: (backend: string) => `rt.*.${backendToken(backend)}.>`,
-  node: (node: string) => `rt.node.${NONE}.${NONE}.${node}`,
+  node: (node: string) => `rt.node.${NONE}.${NONE}.${safe(node)}`,
 } as const;
 
 export interface Topic {
@@ -65,21 +76,25 @@ export interface Topic {
   id: string;
 }
 
-/** Parts of an event's topic; undefined for any other subject. */
+/** Parts of an event's topic; undefined for any other subject, patterns included. */
 export function parseTopic(subject: string): Topic | undefined {
   const [rt, kind, backend, buyer, id, ...rest] = subject.split(".");
-  if (rt !== "rt" || !kind || !backend || !buyer || !id || rest.length > 0) return undefined;
+  if (rt !== "rt" || rest.length > 0) return undefined;
+  if (!isToken(kind) || !isToken(backend) || !isToken(buyer) || !isToken(id)) return undefined;
   return { kind, backend, buyer, id };
 }
 
-/** `ucp.v1.<verb>.<node>.<intent>` → node and intent; undefined when a token is not an id of its kind. */
+const isToken = (token: string | undefined): token is string => token !== undefined && TOKEN.test(token);
+
+/** `ucp.v1.ack.<node>.<intent>` or `ucp.v1.quote.<node>.<intent>` → node and intent; undefined for any other subject. */
 export function parseAnswer(subject: string): { node: string; intent: string } | undefined {
-  const [, , , node, intent, ...rest] = subject.split(".");
-  return isId("nod", node) && isId("int", intent) && rest.length === 0 ? { node, intent } : undefined;
+  const [ucp, v1, verb, node, intent, ...rest] = subject.split(".");
+  if (ucp !== "ucp" || v1 !== "v1" || (verb !== "ack" && verb !== "quote") || rest.length > 0) return undefined;
+  return isId("nod", node) && isId("int", intent) ? { node, intent } : undefined;
 }
 
-/** `ucp.v1.intent.<id>` or `ucp.v1.intent.<id>.end` → the intent's id. */
+/** `ucp.v1.intent.<id>` with or without what changed it (`.end`) → the intent's id; undefined for any other subject. */
 export function parseIntentSubject(subject: string): string | undefined {
-  const id = subject.split(".")[3];
-  return isId("int", id) ? id : undefined;
+  const [ucp, v1, kind, id] = subject.split(".");
+  return ucp === "ucp" && v1 === "v1" && kind === "intent" && isId("int", id) ? id : undefined;
 }

@@ -7,7 +7,8 @@ export interface Clock {
 
 export const systemClock: Clock = { now: () => Date.now() };
 
-export const RFC3339_UTC_MS = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+export const RFC3339_UTC_MS =
+  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
 
 /** The last instant that the form can tell: years have four digits. */
 export const RFC3339_MS_MAX = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
@@ -21,8 +22,14 @@ export function toRfc3339(ms: number): string {
 
 /** Milliseconds of a timestamp in the one accepted form; undefined for any other text, impossible dates included. */
 export function parseRfc3339(text: string): number | undefined {
-  if (!RFC3339_UTC_MS.test(text)) return undefined;
-  const ms = Date.parse(text);
-  // Date.parse rolls 31 February over into March; only the round trip proves that the date exists.
-  return Number.isNaN(ms) || toRfc3339(ms) !== text ? undefined : ms;
+  return RFC3339_UTC_MS.test(text) && dayExists(text) ? Date.parse(text) : undefined;
+}
+
+/** Date.parse would roll 31 February over into March. */
+function dayExists(text: string): boolean {
+  const day = Number(text.slice(8, 10));
+  if (day <= 28) return true;
+  const lastOfMonth = new Date(`${text.slice(0, 8)}01T00:00:00.000Z`);
+  lastOfMonth.setUTCMonth(lastOfMonth.getUTCMonth() + 1, 0);
+  return day <= lastOfMonth.getUTCDate();
 }

@@ -38,13 +38,6 @@ export const VARIABLES = [
     doc: "Port that they listen on; 0 takes a free one.",
   },
   {
-    key: "publicUrl",
-    name: "OUTCRY_PUBLIC_URL",
-    kind: "url",
-    schemes: ["http", "https"],
-    doc: "URL under which others reach the service; links are built on it.",
-  },
-  {
     key: "dataDir",
     name: "OUTCRY_DATA_DIR",
     kind: "path",
@@ -65,6 +58,12 @@ export const VARIABLES = [
     kind: "list",
     alias: "NATS_URL",
     doc: "NATS servers, separated by commas.",
+  },
+  {
+    key: "natsPublicUrl",
+    name: "OUTCRY_NATS_PUBLIC_URL",
+    kind: "list",
+    doc: "NATS servers as nodes reach them; without it OUTCRY_NATS_URL.",
   },
   {
     key: "redisUrl",

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ConfigError, describeConfig, type Env, readConfig } from "./config.js";
+import { ConfigError, configurationPage, type Env, readConfig } from "./config.js";
 import { VARIABLES } from "./config-table.js";
 import { checkListener } from "./listener.js";
 
@@ -87,7 +87,7 @@ describe("readConfig", () => {
   });
 
   test("describes each variable in one table row", () => {
-    const table = describeConfig();
+    const table = configurationPage();
     for (const { name, doc } of VARIABLES) {
       expect(table).toContain(`\`${name}\``);
       expect(table).toContain(doc);

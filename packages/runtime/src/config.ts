@@ -138,8 +138,20 @@ function parseInteger({ min = 0, max = Number.MAX_SAFE_INTEGER }: Variable, text
 
 const freezeList = (value: unknown): unknown => (Array.isArray(value) ? Object.freeze(value) : value);
 
-/** The table as Markdown, for the configuration page. */
-export function describeConfig(): string {
+/** docs/configuration.md, written by scripts/write-configuration.mjs. */
+export const configurationPage = (): string => `# Configuration
+
+Variables of the services, read once at start; all mistakes are reported together. A secret may stand in a file that
+\`<name>_FILE\` names. An empty variable counts as unset, an unknown \`OUTCRY_\` name as a mistake.
+
+${describeConfig()}
+Tools around the services also know \`OUTCRY_NATS_SERVER\` and \`OUTCRY_REDIS_SERVER\` (paths of the servers that
+\`npm start\` and \`npm test\` run), \`OUTCRY_TEST_DATA\` (folder of test data), and for the command line \`OUTCRY_URL\`
+and \`OUTCRY_API_KEY\`.
+`;
+
+/** The table as Markdown. */
+function describeConfig(): string {
   const lines = (VARIABLES as readonly Variable[]).map((variable) => {
     const names = [
       variable.name,

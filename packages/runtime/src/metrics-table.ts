@@ -9,7 +9,6 @@ export interface Metric {
 }
 
 const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5] as const;
-const SLOW = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
 
 export const METRICS = {
   outcry_intents_total: { kind: "counter", labels: ["status"], help: "Intents by how their POST or their life ended." },
@@ -20,18 +19,6 @@ export const METRICS = {
     help: "From taking a recorded intent to its last publish.",
   },
   outcry_deliveries_total: { kind: "counter", labels: ["outcome"], help: "Deliveries by final state." },
-  outcry_delivery_ack_seconds: {
-    kind: "histogram",
-    labels: [],
-    buckets: SLOW,
-    help: "From the first publish to a node's ack.",
-  },
-  outcry_first_quote_seconds: {
-    kind: "histogram",
-    labels: [],
-    buckets: SLOW,
-    help: "From an intent's acceptance to its first ranked quote.",
-  },
   outcry_delivery_attempts_total: {
     kind: "counter",
     labels: ["reason"],
@@ -47,24 +34,16 @@ export const METRICS = {
     labels: ["result"],
     help: "Quotes: stored, ranked, or the code of their refusal.",
   },
-  outcry_dlq_size: { kind: "gauge", labels: ["cause"], help: "Dead letters now." },
-  outcry_dlq_oldest_seconds: { kind: "gauge", labels: [], help: "Age of the oldest dead letter." },
+  outcry_dlq_size: { kind: "gauge", labels: [], help: "Dead letters kept." },
   outcry_dead_letters_total: { kind: "counter", labels: ["cause"], help: "Dead letters written." },
   outcry_nodes: { kind: "gauge", labels: ["state"], help: "Registered nodes by state." },
   outcry_intake_jobs: { kind: "gauge", labels: ["state"], help: "Quotes in the intake queue." },
   outcry_dependency_up: { kind: "gauge", labels: ["name"], help: "1 while nats, redis … answer." },
-  outcry_rebuilds_total: { kind: "counter", labels: ["result"], help: "Rebuilds of Redis from the record." },
   outcry_ws_connections: { kind: "gauge", labels: ["role"], help: "Open sockets." },
   outcry_ws_buffer_bytes: { kind: "gauge", labels: [], help: "Bytes queued for sockets." },
   outcry_ws_dropped_total: { kind: "counter", labels: ["reason"], help: "Sockets closed by us." },
   outcry_ws_resume_total: { kind: "counter", labels: ["result"], help: "Resumes: full, partial, none." },
-  outcry_events_published_total: { kind: "counter", labels: ["type"], help: "Events appended to the log." },
   outcry_idempotency_total: { kind: "counter", labels: ["result"], help: "POSTs with a key: new, replayed, mismatch." },
-  outcry_signature_failures_total: {
-    kind: "counter",
-    labels: ["reason"],
-    help: "Messages whose signature was refused, by code.",
-  },
   outcry_http_request_seconds: {
     kind: "histogram",
     labels: ["route", "status"],
