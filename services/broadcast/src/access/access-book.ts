@@ -1,0 +1,85 @@
+// KV `access` in memory: who may call, and which NATS users may not connect. Secrets are there as SHA-256 only
+// (256 random bits need no slow hash).
+
+import type { Bucket } from "@outcry/backbone";
+import { type Clock, type Log, PublicKey, Timestamp } from "@outcry/protocol";
+import Type, { type Static } from "typebox";
+import { type Records, watchRecords } from "./watched-records.js";
+
+const Sha256 = Type.String({ pattern: "^[A-Za-z0-9_-]{43}$" });
+
+export const StoredApiKey = Type.Object({
+  id: Type.String(),
+  role: Type.Union([Type.Literal("backend"), Type.Literal("operator"), Type.Literal("admin")]),
+  name: Type.String(),
+  backend_id: Type.Optional(Type.String()),
+  secret_sha256: Sha256,
+  created: Timestamp,
+  revoked: Type.Optional(Timestamp),
+});
+export type StoredApiKey = Static<typeof StoredApiKey>;
+
+/** The owner of keys and intents. Outlives every key. */
+export const StoredBackend = Type.Object({ id: Type.String(), name: Type.String(), created: Timestamp });
+export type StoredBackend = Static<typeof StoredBackend>;
+
+export const StoredInvite = Type.Object({
+  id: Type.String(),
+  name: Type.Optional(Type.String()),
+  secret_sha256: Sha256,
+  created: Timestamp,
+  expires: Timestamp,
+  /** For which node it was used up: repeating that registration is no second use. */
+  used: Type.Optional(Type.Object({ node_id: Type.String(), at: Timestamp })),
+});
+export type StoredInvite = Static<typeof StoredInvite>;
+
+export const StoredRevocation = Type.Object({
+  /** User JWTs issued until then are void. */
+  at: Timestamp,
+  node_id: Type.String(),
+  /** The node is gone for good, and its NATS key with it. */
+  deleted: Type.Optional(Type.Literal(true)),
+});
+export type StoredRevocation = Static<typeof StoredRevocation>;
+
+export interface AccessBook {
+  /** By `key_…`. */
+  readonly apiKeys: Records<StoredApiKey>;
+  /** By `bkd_…`. */
+  readonly backends: Records<StoredBackend>;
+  /** By `inv_…`. */
+  readonly invites: Records<StoredInvite>;
+  /** By kid: public keys that sign for the service; gateways read them here. */
+  readonly signingKeys: Records<PublicKey>;
+  /** By public NATS key. */
+  readonly revocations: Records<StoredRevocation>;
+  /** The one record of the first start: the admin key that was made then. */
+  readonly adminClaim: Records<StoredApiKey>;
+  readonly clock: Clock;
+  close(): void;
+}
+
+export interface AccessBookDeps {
+  /** KV `access`. */
+  bucket: Bucket;
+  clock: Clock;
+  log: Log;
+}
+
+/** Resolves when the bucket is in memory. */
+export async function createAccessBook({ bucket, clock, log }: AccessBookDeps): Promise<AccessBook> {
+  const watched = watchRecords({ bucket, log });
+  const book: AccessBook = {
+    adminClaim: watched.records("api-key-admin-", StoredApiKey),
+    apiKeys: watched.records("api-key.", StoredApiKey),
+    backends: watched.records("backend.", StoredBackend),
+    invites: watched.records("invite.", StoredInvite),
+    signingKeys: watched.records("signing-key.", PublicKey),
+    revocations: watched.records("revocation.", StoredRevocation),
+    clock,
+    close: watched.close,
+  };
+  await watched.follow();
+  return book;
+}

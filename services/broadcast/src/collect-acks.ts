@@ -1,0 +1,155 @@
+// Hears the acks of nodes. The subject names node and intent, which the connection's permissions guarantee; the digest binds
+// the ack to the intent's bytes. Never replies: a reply subject is the node's to forge.
+
+import { type Backbone, type Incoming, type Subscription } from "@outcry/backbone";
+import { type IntentBook, type LoadedIntent, type ResponseLog, type NodeAnswer } from "@outcry/delivery";
+import {
+  Ack,
+  type Clock,
+  type ErrorCode,
+  LIMITS,
+  type Log,
+  SUBJECTS,
+  buildAck,
+  canonicalize,
+  check,
+  parseAnswer,
+  parseStrict,
+  toRfc3339,
+  PROTOCOL,
+  PROTOCOL_VERSION,
+} from "@outcry/protocol";
+
+import type { EndedIntents } from "./ended-intents.js";
+
+const QUEUE_GROUP = "collectors";
+const UNRECORDED_MAX = 100_000; // beyond it acks are dropped: the next attempt earns them again
+
+export interface CollectDeps {
+  backbone: Backbone;
+  book: IntentBook;
+  responses: ResponseLog;
+  ended: EndedIntents;
+  clock: Clock;
+  log: Log;
+  onAck?: (status: string) => void;
+  onRefused?: (code: ErrorCode | "overloaded") => void;
+}
+
+export function collectAcks(deps: CollectDeps): Subscription {
+  const memory: Memory = { usual: new UsualAcks(), told: new ToldAnswers() };
+  return deps.backbone.subscribe(
+    SUBJECTS.allAcks,
+    (message) => {
+      const answer = parseAnswer(message.subject);
+      if (answer === undefined) return refuse(deps, message, "ack_intent_unknown");
+      const intent = deps.book.peek(answer.intent);
+      // No await while the intent is at hand: a thousand acks of one fan-out are one run of this loop.
+      if (intent !== undefined) return takeAck(deps, memory, intent, answer.node, message);
+      return loadThenTake(deps, memory, answer, message);
+    },
+    { queue: QUEUE_GROUP },
+  );
+}
+
+async function loadThenTake(
+  deps: CollectDeps,
+  memory: Memory,
+  answer: { node: string; intent: string },
+  message: Incoming,
+): Promise<void> {
+  const intent = await deps.book.get(answer.intent);
+  if (intent === undefined) refuse(deps, message, "ack_intent_unknown");
+  else takeAck(deps, memory, intent, answer.node, message);
+}
+
+interface Memory {
+  usual: UsualAcks;
+  told: ToldAnswers;
+}
+
+function takeAck(deps: CollectDeps, memory: Memory, intent: LoadedIntent, node: string, message: Incoming): void {
+  const nowMs = deps.clock.now();
+  const index = intent.indexOf.get(node);
+  if (index === undefined) return refuse(deps, message, "ack_not_target");
+  const ended = nowMs > intent.deadlineMs + LIMITS.endGraceMs || deps.ended.has(intent.id);
+  if (ended) return refuse(deps, message, "ack_after_end");
+  const ack = memory.usual.read(intent, message.data) ?? readAck(message.data);
+  if (ack.kind === "refused") return refuse(deps, message, ack.code);
+  if (ack.value.request_digest !== intent.record.request_digest) return refuse(deps, message, "ack_digest_mismatch");
+  if (deps.responses.unrecorded > UNRECORDED_MAX) return refuse(deps, message, "overloaded");
+
+  const { status, reason, attempt } = ack.value;
+  if (!memory.told.add(intent, index, status)) return;
+  const response: NodeAnswer = {
+    node_id: node,
+    kind: "ack",
+    status,
+    ...(reason === undefined ? {} : { reason }),
+    attempt,
+    received_at: toRfc3339(nowMs),
+  };
+  deps.onAck?.(status);
+  deps.responses.add(intent, response).catch((error: unknown) => {
+    memory.told.remove(intent, index, status);
+    deps.log.error({ err: error, intent_id: intent.id }, "an ack was not recorded");
+  });
+}
+
+type ReadAck = { kind: "ok"; value: Ack } | { kind: "refused"; code: ErrorCode };
+
+export function readAck(data: Uint8Array): ReadAck {
+  const parsed = parseStrict(data, { bytesMax: LIMITS.ackBytesMax });
+  if (parsed.kind === "refused") return parsed;
+  const checked = check(Ack, parsed.value);
+  if (checked.kind === "ok") return checked;
+  const { protocol, version } = (parsed.value ?? {}) as Partial<Ack>;
+  const known = protocol === PROTOCOL && version === PROTOCOL_VERSION;
+  return { kind: "refused", code: known ? "validation_failed" : "version_unknown" };
+}
+
+const STATUS_BITS: Readonly<Record<Ack["status"], number>> = { accepted: 1, declined: 2, rejected: 4 };
+
+/** Answers that are recorded, or about to be: a node that repeats itself adds nothing, and must not fill the log. */
+class ToldAnswers {
+  readonly #told = new WeakMap<LoadedIntent, Uint8Array>();
+
+  /** False when this answer was told before. */
+  add(intent: LoadedIntent, index: number, status: Ack["status"]): boolean {
+    let told = this.#told.get(intent);
+    if (told === undefined) this.#told.set(intent, (told = new Uint8Array(intent.record.targets.length)));
+    const before = told[index]!;
+    told[index] = before | STATUS_BITS[status];
+    return told[index] !== before;
+  }
+
+  remove(intent: LoadedIntent, index: number, status: Ack["status"]): void {
+    const told = this.#told.get(intent);
+    if (told !== undefined) told[index]! &= ~STATUS_BITS[status];
+  }
+}
+
+/** All nodes that accept one attempt send the very same bytes: compare them instead of parsing each. */
+class UsualAcks {
+  #digest = "";
+  #attempts: { bytes: Buffer; value: Ack }[] = [];
+
+  read(intent: LoadedIntent, data: Uint8Array): ReadAck | undefined {
+    if (this.#digest !== intent.record.request_digest) this.#learn(intent.record.request_digest);
+    const found = this.#attempts.find(({ bytes }) => bytes.equals(data));
+    return found && { kind: "ok", value: found.value };
+  }
+
+  #learn(digest: string): void {
+    this.#digest = digest;
+    this.#attempts = [1, 2, 3].map((attempt) => {
+      const value = buildAck(digest, attempt, "accepted");
+      return { bytes: Buffer.from(canonicalize(value)), value };
+    });
+  }
+}
+
+function refuse(deps: CollectDeps, message: Incoming, code: ErrorCode | "overloaded"): void {
+  deps.onRefused?.(code);
+  deps.log.debug({ subject: message.subject, code }, "an ack was refused");
+}

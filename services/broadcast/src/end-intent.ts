@@ -1,0 +1,137 @@
+// The end of an intent: one write, first on its subject, whoever races. It fixes the final delivery states and which quotes count.
+
+import { type Appender, type Backbone, streamHead } from "@outcry/backbone";
+import {
+  type EndRecord,
+  type IntentBook,
+  type LoadedIntent,
+  type QuoteOutcome,
+  encodeRecord,
+  packDeliveries,
+  quoteOutcomes,
+  readEnd,
+  storedQuotes,
+} from "@outcry/delivery";
+import type { DeliveryRow, DeliveryRows, Ending, RunKeeper, TimerClaim } from "@outcry/jobs";
+import { type Clock, LIMITS, OutcryError, type Outcome, STREAMS, SUBJECTS, stateAtEnd } from "@outcry/protocol";
+import type { EndedIntents } from "./ended-intents.js";
+
+export interface EndDeps {
+  backbone: Backbone;
+  intents: Appender;
+  book: IntentBook;
+  rows: DeliveryRows;
+  run: RunKeeper;
+  ended: EndedIntents;
+  clock: Clock;
+}
+
+export type EndResult = { kind: "ended" | "had_ended"; end: EndRecord };
+
+export interface EndRequest {
+  outcome: Outcome;
+  by: string;
+  reason?: string;
+}
+
+/** Writes the end, or returns the one that is already there. */
+export async function endIntent(deps: EndDeps, intent: LoadedIntent, request: EndRequest): Promise<EndResult> {
+  const result = await writeEnd(deps, intent, request);
+  deps.ended.add(intent.id);
+  return result;
+}
+
+async function writeEnd(deps: EndDeps, intent: LoadedIntent, request: EndRequest): Promise<EndResult> {
+  const earlier = await readEnd(deps.backbone, intent.id);
+  if (earlier !== undefined) return { kind: "had_ended", end: earlier.end };
+
+  const row = await beginEnding(deps, intent, request);
+  if (row === undefined) return hadEnded(deps, intent);
+  // Read after the row says "ending": a quote that a worker judged before that is at or below this sequence.
+  const quotesThrough = (await streamHead(deps.backbone, STREAMS.quotes)).lastSeq;
+  const end: EndRecord = {
+    record_version: 1,
+    outcome: row.ending.outcome,
+    ...(row.ending.reason === undefined ? {} : { reason: row.ending.reason }),
+    quotes_through: quotesThrough,
+    deliveries: packDeliveries(await finalDeliveries(deps, intent, row, quotesThrough)),
+  };
+  const written = await deps.intents.append({
+    subject: SUBJECTS.intentEnd(intent.id),
+    data: encodeRecord(end),
+    expectFirst: { filter: SUBJECTS.intentChanges(intent.id) },
+  });
+  return written.kind === "appended" ? { kind: "ended", end } : hadEnded(deps, intent);
+}
+
+async function hadEnded(deps: EndDeps, intent: LoadedIntent): Promise<EndResult> {
+  const winner = await readEnd(deps.backbone, intent.id);
+  if (winner === undefined) throw new OutcryError("timed_out", `${intent.id} was changed meanwhile`);
+  return { kind: "had_ended", end: winner.end };
+}
+
+/** The first ending wins, also over a crash: whoever finishes it writes that outcome. Undefined: it was finished meanwhile. */
+async function beginEnding(
+  deps: EndDeps,
+  intent: LoadedIntent,
+  request: EndRequest,
+): Promise<(DeliveryRow & { ending: Ending }) | undefined> {
+  const ending: Ending = { ...request, atMs: deps.clock.now() };
+  const begin = () => deps.run.during(() => deps.rows.beginEnding(intent.id, ending));
+  let begun = await begin();
+  if (begun.kind === "unknown") {
+    // Not dispatched yet: an ended row keeps the dispatcher from sending it.
+    await deps.run.during(() =>
+      deps.rows.open({
+        intentId: intent.id,
+        targets: intent.record.targets,
+        deadlineMs: intent.deadlineMs,
+        retryDueMs: intent.deadlineMs,
+      }),
+    );
+    begun = await begin();
+  }
+  return begun.kind === "ending" ? begun.row : undefined;
+}
+
+/** Open deliveries get their last state; a node whose quote is stored in time has quoted, unless it was refused already. */
+async function finalDeliveries(
+  deps: EndDeps,
+  intent: LoadedIntent,
+  row: DeliveryRow & { ending: Ending },
+  quotesThrough: number,
+) {
+  const undecided = row.deliveries.some(({ state }) => state === "pending" || state === "acked");
+  const quoted = new Set<string>();
+  if (undecided) {
+    const quotes = await storedQuotes(deps.backbone, intent.id);
+    const outcomes =
+      quotes.length === 0 ? new Map<string, QuoteOutcome>() : await quoteOutcomes(deps.backbone, intent, quotes);
+    for (const { quoteId, nodeId, seq, storedMs } of quotes) {
+      const inTime = seq <= quotesThrough && storedMs <= intent.deadlineMs;
+      if (inTime && outcomes.get(quoteId)?.kind !== "refused") quoted.add(nodeId);
+    }
+  }
+  return row.deliveries.map(({ state, attempts }, index) => {
+    const open = state === "pending" || state === "acked";
+    const last = open && quoted.has(intent.record.targets[index]!) ? "quoted" : stateAtEnd(state, row.ending.outcome);
+    return { state: last, attempts };
+  });
+}
+
+/** Timers `deadline` and `end`. Returns when to look again, or nothing once the end is recorded. */
+export async function endWhenDue(deps: EndDeps, claim: TimerClaim): Promise<{ againAtMs: number } | undefined> {
+  const found = await deps.run.during(() => deps.rows.read(claim.intentId));
+  if (found.kind !== "open") return undefined;
+  const intent = await deps.book.get(claim.intentId);
+  if (intent === undefined) return undefined;
+  const { row } = found;
+  // A moment of grace: a quote stored just before the deadline is still on its way to its answer.
+  const expiresAtMs = intent.deadlineMs + LIMITS.endGraceMs;
+  if (row.ending === undefined && row.open > 0 && deps.clock.now() < expiresAtMs) {
+    return claim.kind === "deadline" ? { againAtMs: expiresAtMs } : undefined;
+  }
+  const outcome = row.open === 0 ? "closed" : "expired";
+  await endIntent(deps, intent, row.ending ?? { outcome, by: outcome === "closed" ? "all_answered" : "deadline" });
+  return undefined;
+}

@@ -1,0 +1,93 @@
+// What follows from a recorded end: its event behind all others of the intent, the row's tombstone, and on a cancel the word to nodes.
+
+import type { Backbone, Stored } from "@outcry/backbone";
+import {
+  type EndRecord,
+  type EventLog,
+  type IntentBook,
+  type LoadedIntent,
+  countDeliveries,
+  decodeEndRecord,
+  quoteOutcomes,
+  storedQuotes,
+  unpackDeliveries,
+} from "@outcry/delivery";
+import type { DeliveryRows, RunKeeper } from "@outcry/jobs";
+import {
+  type Clock,
+  END_EVENTS,
+  type DeliveryState,
+  type Log,
+  type Outcome,
+  SUBJECTS,
+  buildCancel,
+  buildEvent,
+  canonicalize,
+  parseIntentSubject,
+} from "@outcry/protocol";
+import { type SigningKey, signEnvelope } from "@outcry/signing";
+import { appendCreated } from "./dispatch-intent.js";
+import type { EndedIntents } from "./ended-intents.js";
+
+const JUDGED_WITHIN_MS = 2_000; // how long the end event waits for quotes that are still being judged
+const JUDGED_POLL_MS = 25;
+
+export interface FinishDeps {
+  backbone: Backbone;
+  book: IntentBook;
+  events: EventLog;
+  rows: DeliveryRows;
+  run: RunKeeper;
+  ended: EndedIntents;
+  signingKey: SigningKey;
+  clock: Clock;
+  log: Log;
+  onEnded?: (outcome: Outcome, counts: Record<DeliveryState, number>) => void;
+}
+
+export async function finishIntent(deps: FinishDeps, stored: Stored, repeated: boolean): Promise<void> {
+  const end = decodeEndRecord(stored.data);
+  const intent = await deps.book.get(parseIntentSubject(stored.subject)!);
+  if (intent === undefined) throw new TypeError(`an end without its intent: ${stored.subject}`);
+  deps.ended.add(intent.id);
+  await appendCreated(deps, intent); // cancelled before it was dispatched: its first event is still its creation
+  await quotesJudged(deps, intent, end);
+  await appendEnd(deps, intent, end, repeated);
+  await deps.run.during(() => deps.rows.finishEnd(intent.id));
+  if (end.outcome === "cancelled") await tellNodes(deps, intent, end);
+  deps.onEnded?.(end.outcome, countDeliveries(unpackDeliveries(end.deliveries)));
+}
+
+/** Readers expect the end last: quotes that are still being judged come before it. Bounded: a judge may be away. */
+async function quotesJudged(deps: FinishDeps, intent: LoadedIntent, end: EndRecord): Promise<void> {
+  const stored = await storedQuotes(deps.backbone, intent.id);
+  const counting = stored.filter((quote) => quote.seq <= end.quotes_through && quote.storedMs <= intent.deadlineMs);
+  const untilMs = deps.clock.now() + JUDGED_WITHIN_MS;
+  while (counting.length > 0 && deps.clock.now() < untilMs) {
+    const outcomes = await quoteOutcomes(deps.backbone, intent, counting);
+    if (counting.every(({ quoteId }) => outcomes.has(quoteId))) return;
+    await new Promise((resolve) => setTimeout(resolve, JUDGED_POLL_MS));
+  }
+}
+
+async function appendEnd(deps: FinishDeps, intent: LoadedIntent, end: EndRecord, repeated: boolean): Promise<void> {
+  const data = {
+    intent_id: intent.id,
+    counts: countDeliveries(unpackDeliveries(end.deliveries)),
+    ...(end.reason === undefined ? {} : { reason: end.reason }),
+  };
+  const options = { topic: intent.topic, traceId: intent.intent.trace_id, key: [intent.id], clock: deps.clock };
+  await deps.events.append(buildEvent(END_EVENTS[end.outcome], data, options), { repeated });
+}
+
+/** At most once: a node that misses it sees its quote refused with intent_ended. */
+async function tellNodes(deps: FinishDeps, intent: LoadedIntent, end: EndRecord): Promise<void> {
+  const cancel = buildCancel(intent.intent, intent.record.request_digest, end.reason ?? "cancelled", deps.clock);
+  const bytes = canonicalize(cancel);
+  const headers = {
+    "Outcry-Signature": signEnvelope(bytes, "cancel", deps.signingKey).jws,
+    traceparent: intent.record.traceparent,
+  };
+  for (const node of intent.record.targets) deps.backbone.publish(SUBJECTS.nodeCancel(node), bytes, { headers });
+  await deps.backbone.flush();
+}

@@ -1,0 +1,106 @@
+// The broadcast service as its configuration says, with metrics, readiness and an ordered stop.
+
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { streamHead } from "@outcry/backbone";
+import { platformConfig } from "@outcry/delivery";
+import { OutcryError, STREAMS } from "@outcry/protocol";
+import { type Config, type Metrics, type ServiceContext, checkListener, opsRoutes } from "@outcry/runtime";
+import { type SigningKey, generateKey, keyFromText, loadKeyFile, saveKeyFile } from "@outcry/signing";
+import type { PipelineMetrics } from "./metrics.js";
+import { type BroadcastService, startBroadcast } from "./service.js";
+
+export interface StartedBroadcast {
+  readonly service: BroadcastService;
+  readonly url: string;
+}
+
+export async function broadcastFromContext(
+  context: ServiceContext,
+  beforeListen?: (service: BroadcastService) => void,
+): Promise<StartedBroadcast> {
+  const { config, lifecycle, metrics } = context;
+  const listener = checkListener(config);
+  if (listener.kind === "refused") throw new OutcryError("config_invalid", `${listener.reason}\n${listener.fix}`);
+  const { platform, auth, natsUrls } = platformConfig("broadcast", context);
+  const tls = tlsOf(config);
+  const service = await startBroadcast({
+    platform,
+    auth,
+    natsUrls,
+    signingKeys: [signingKeyOf(config)],
+    serviceId: config.senderId,
+    ackTimeoutMs: config.ackTimeoutMs,
+    ackWindowMs: config.ackWindowMs,
+    attemptsMax: config.attemptsMax,
+    quoteWindowMs: config.quoteWindowDefaultMs,
+    metrics: pipelineMetrics(metrics),
+    onAnswered: ({ route, status, seconds }) =>
+      metrics.observe("outcry_http_request_seconds", { route, status: String(status) }, seconds),
+    ...(tls === undefined ? {} : { tls }),
+  });
+  for (const name of Object.keys(service.checks()))
+    lifecycle.addCheck(`broadcast.${name}`, () => service.checks()[name]!);
+  lifecycle.onStop("intake", "broadcast", () => service.stop(), { timeoutMs: config.shutdownGraceMs });
+  metrics.onScrape(() => readGauges(service, metrics));
+  mountOps(service, context);
+  beforeListen?.(service);
+  return { service, url: await service.listen(config) };
+}
+
+function mountOps({ app }: BroadcastService, context: ServiceContext): void {
+  for (const { path: url, handler } of opsRoutes(context)) {
+    app.get(url, { config: { roles: "public" }, schema: { hide: true } }, async (_request, reply) => {
+      const { status, contentType, body } = await handler();
+      return reply.code(status).type(contentType).serializer(String).send(body);
+    });
+  }
+}
+
+/** What is counted when somebody looks. */
+async function readGauges(service: BroadcastService, metrics: Metrics): Promise<void> {
+  const { backbone, queue, redis } = service.platform;
+  metrics.set("outcry_dependency_up", { name: "nats" }, Number(backbone.health.up));
+  metrics.set("outcry_dependency_up", { name: "redis" }, Number(redis.health.up));
+  for (const [state, count] of Object.entries(service.nodeCounts())) metrics.set("outcry_nodes", { state }, count);
+  metrics.set("outcry_dlq_size", {}, (await streamHead(backbone, STREAMS.deadLetters)).messages);
+  for (const [state, count] of Object.entries(await queue.counts()))
+    metrics.set("outcry_intake_jobs", { state }, count);
+}
+
+const KEY_FILE = "signing-key.json";
+
+/** From the variable, else the key in the data folder, made at the first start. */
+function signingKeyOf(config: Config): SigningKey {
+  if (config.signingKey !== undefined) return keyFromText(config.signingKey);
+  const file = path.join(config.dataDir, KEY_FILE);
+  if (!existsSync(file)) saveKeyFile(file, generateKey());
+  return loadKeyFile(file);
+}
+
+function tlsOf({ tlsCertFile, tlsKeyFile }: Config): { cert: string; key: string } | undefined {
+  if (tlsCertFile === undefined || tlsKeyFile === undefined) return undefined;
+  return { cert: readFileSync(tlsCertFile, "utf8"), key: readFileSync(tlsKeyFile, "utf8") };
+}
+
+function pipelineMetrics(metrics: Metrics): PipelineMetrics {
+  return {
+    dispatched(intent, tookMs) {
+      metrics.observe("outcry_fanout_duration_seconds", {}, tookMs / 1_000);
+      metrics.count("outcry_delivery_attempts_total", { reason: "first" }, intent.record.targets.length);
+    },
+    ack: (status) => metrics.count("outcry_acks_total", { status }),
+    ackRefused: (code) => metrics.count("outcry_acks_total", { status: code }),
+    retried: (nodes) => metrics.count("outcry_delivery_attempts_total", { reason: "retry" }, nodes),
+    dead: (cause, nodes) => metrics.count("outcry_dead_letters_total", { cause }, nodes),
+    ended(outcome, counts) {
+      metrics.count("outcry_intents_total", { status: outcome });
+      for (const [state, count] of Object.entries(counts))
+        if (count > 0) metrics.count("outcry_deliveries_total", { outcome: state }, count);
+    },
+    posted(result) {
+      metrics.count("outcry_idempotency_total", { result });
+      if (result === "accepted") metrics.count("outcry_intents_total", { status: result });
+    },
+  };
+}

@@ -1,0 +1,196 @@
+// For tests: a real nats-server in operator mode, a real redis-server, and the HTTP app over both. Binaries come from
+// OUTCRY_NATS_SERVER and OUTCRY_REDIS_SERVER, else PATH.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  type AuthTree,
+  type Backbone,
+  type Bucket,
+  connectBackbone,
+  type Credentials,
+  createAuthTree,
+  createRevoker,
+  ensureStreams,
+  INBOX_PREFIXES,
+  mintUser,
+  openBucket,
+  resolverConfig,
+} from "@outcry/backbone";
+import { connectRedis, createNonces, type RedisStore } from "@outcry/jobs";
+import { BUCKETS, type Clock, type Log, silentLog, systemClock } from "@outcry/protocol";
+import { generateKey, type SigningKey } from "@outcry/signing";
+import { type AccessBook, createAccessBook } from "../access/access-book.js";
+import { claimAdminKey } from "../access/api-keys.js";
+import { publishServiceKeys } from "../access/service-keys.js";
+import { createRegistry, type Registry } from "../registry/registry.js";
+import { createRevocations, type Revocations } from "../registry/revocations.js";
+import { type AppDeps, type BroadcastApp, createApp } from "./app.js";
+
+export const SERVICE_ID = "outcry-test";
+
+export interface TestServers {
+  natsUrl: string;
+  redisUrl: string;
+  tree: AuthTree;
+  connect(kind: "service" | "system", name?: string): Promise<Backbone>;
+  connectAs(credentials: Credentials, inboxPrefix: string): Promise<Backbone>;
+  /** kill -9, then the same server on the same port and data. */
+  restartNats(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startServers(): Promise<TestServers> {
+  const dir = await mkdtemp(join(tmpdir(), "outcry-http-"));
+  const tree = createAuthTree({ clock: systemClock });
+  const [natsPort, redisPort] = [await freePort(), await freePort()];
+  const config = join(dir, "nats.conf");
+  const jetstream = `jetstream { store_dir: ${JSON.stringify(join(dir, "js"))}, sync_interval: always, max_file_store: 8GB }`;
+  await writeFile(
+    config,
+    `listen: 127.0.0.1:${natsPort}\nmax_payload: 1MB\n${jetstream}\n${resolverConfig(tree, join(dir, "jwt"))}`,
+  );
+  const natsUrl = `nats://127.0.0.1:${natsPort}`;
+  const startNats = () => run(process.env["OUTCRY_NATS_SERVER"] ?? "nats-server", ["-c", config]);
+  let nats = startNats();
+  const redisArgs = `--port ${redisPort} --bind 127.0.0.1 --appendonly yes --appendfsync always --maxmemory-policy noeviction`;
+  const redis = run(process.env["OUTCRY_REDIS_SERVER"] ?? "redis-server", [...redisArgs.split(" "), "--dir", dir]);
+  const open: Backbone[] = [];
+  const connectAs = async (credentials: Credentials, inboxPrefix: string, name = "test") => {
+    const options = { servers: [natsUrl], credentials, name, inboxPrefix, log: silentLog, clock: systemClock };
+    const backbone = await connectBackbone(options);
+    open.push(backbone);
+    return backbone;
+  };
+  return {
+    natsUrl,
+    redisUrl: `redis://127.0.0.1:${redisPort}`,
+    tree,
+    connectAs,
+    connect: (kind, name) =>
+      connectAs({ creds: mintUser(tree, { clock: systemClock }, { kind }).creds }, INBOX_PREFIXES[kind], name),
+    async restartNats() {
+      await kill(nats);
+      nats = startNats();
+    },
+    async stop() {
+      await Promise.all(open.map((backbone) => backbone.close()));
+      await Promise.all([kill(nats), kill(redis)]);
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface TestService extends BroadcastApp {
+  backbone: Backbone;
+  nodesBucket: Bucket;
+  accessBucket: Bucket;
+  book: AccessBook;
+  registry: Registry;
+  revocations: Revocations;
+  signingKey: SigningKey;
+  /** Of the first start; undefined in a second process on the same servers. */
+  adminSecret: string | undefined;
+  ownedIntents: Map<string, string>;
+  close(): Promise<void>;
+}
+
+export interface TestServiceOptions extends Partial<Pick<AppDeps, "log" | "tls">> {
+  clock?: Clock;
+  signingKey?: SigningKey;
+}
+
+/** One process of the service. */
+export async function startService(servers: TestServers, options: TestServiceOptions = {}): Promise<TestService> {
+  const { clock = systemClock, signingKey = generateKey() } = options;
+  const log: Log = options.log ?? silentLog;
+  const backbone = await servers.connect("service");
+  const system = await servers.connect("system");
+  await ensureStreams(backbone, { replicas: 1, region: "local" });
+  const accessBucket = openBucket(backbone, BUCKETS.access, { log });
+  const nodesBucket = openBucket(backbone, BUCKETS.nodes, { log });
+  const book = await createAccessBook({ bucket: accessBucket, clock, log });
+  const registry = await createRegistry({ bucket: nodesBucket, clock, log });
+  const revoker = createRevoker({ backbone: system, tree: servers.tree, clock });
+  const revocations = createRevocations({ registry, book, revoker, health: system.health, log });
+  const store = await connectTo(servers.redisUrl);
+  await publishServiceKeys(book, [signingKey]);
+  const adminSecret = (await claimAdminKey(book))?.secret;
+  const ownedIntents = new Map<string, string>();
+  const { app, routes } = await createApp({
+    log,
+    clock,
+    serviceId: SERVICE_ID,
+    signingKeys: [signingKey],
+    book,
+    registry,
+    revocations,
+    nonces: createNonces({ store, clock }),
+    authTree: servers.tree,
+    natsUrls: [servers.natsUrl],
+    ownsIntent: async (backendId, intentId) => ownedIntents.get(intentId) === backendId,
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
+  });
+  return {
+    app,
+    routes,
+    backbone,
+    nodesBucket,
+    accessBucket,
+    book,
+    registry,
+    revocations,
+    signingKey,
+    adminSecret,
+    ownedIntents,
+    async close() {
+      await app.close();
+      revocations.close();
+      registry.close();
+      book.close();
+      await store.close();
+    },
+  };
+}
+
+async function connectTo(url: string): Promise<RedisStore> {
+  const store = connectRedis({ url, log: silentLog, clock: systemClock });
+  await store.health.whenUp(AbortSignal.timeout(10_000));
+  return store;
+}
+
+function run(binary: string, args: string[]): ChildProcess {
+  const child = spawn(binary, args, { stdio: "ignore" });
+  child.once("error", (error) => {
+    throw new Error(`cannot start ${binary}; set OUTCRY_NATS_SERVER and OUTCRY_REDIS_SERVER`, { cause: error });
+  });
+  return child;
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill("SIGKILL");
+  await once(child, "exit");
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** Polls until the check holds. */
+export async function eventually(check: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
+  const until = Date.now() + withinMs;
+  while (!(await check())) {
+    if (Date.now() > until) throw new Error("did not come true in time");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

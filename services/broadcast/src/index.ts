@@ -1,0 +1,3 @@
+export { broadcastFromContext, type StartedBroadcast } from "./from-context.js";
+export type { PipelineMetrics } from "./metrics.js";
+export { type BroadcastOptions, type BroadcastService, startBroadcast } from "./service.js";

@@ -1,0 +1,14 @@
+// What the pipeline counts; names are those of the catalogue in @outcry/runtime.
+
+import type { LoadedIntent } from "@outcry/delivery";
+import type { DeliveryState } from "@outcry/protocol";
+
+export interface PipelineMetrics {
+  dispatched: (intent: LoadedIntent, tookMs: number) => void;
+  ack: (status: string) => void;
+  posted: (result: "accepted" | "replayed" | "mismatch") => void;
+  ackRefused: (code: string) => void;
+  retried: (nodes: number) => void;
+  dead: (cause: string, nodes: number) => void;
+  ended: (outcome: string, counts: Readonly<Record<DeliveryState, number>>) => void;
+}

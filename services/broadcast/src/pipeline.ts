@@ -1,0 +1,168 @@
+// The moving part of the broadcast service: everything between a recorded intent and its end. Any number of processes may run it.
+
+import { type RunningConsumer, type Stored, runConsumer } from "@outcry/backbone";
+import { type Platform, type ResponseLog, createResponseLog, setMessageAside } from "@outcry/delivery";
+import { type TimerClaim, type TimerHandler, runTimers } from "@outcry/jobs";
+import { OutcryError, STREAMS, SUBJECTS } from "@outcry/protocol";
+import type { SigningKey } from "@outcry/signing";
+import { collectAcks } from "./collect-acks.js";
+import { deadLetter } from "./dead-letter.js";
+import { dispatchIntent } from "./dispatch-intent.js";
+import { type EndDeps, endWhenDue } from "./end-intent.js";
+import { EndedIntents } from "./ended-intents.js";
+import { finishIntent } from "./finish-intent.js";
+import type { PipelineMetrics } from "./metrics.js";
+import { retryDeliveries } from "./retry-deliveries.js";
+
+const DELIVERIES_MAX = 10; // of one message of INTENTS before it is set aside
+const TIMERS_CONCURRENCY = 64;
+
+export interface PipelineOptions {
+  signingKey: SigningKey;
+  ackTimeoutMs: number;
+  ackWindowMs: number;
+  attemptsMax: number;
+  metrics: PipelineMetrics;
+}
+
+export interface Pipeline {
+  readonly endDeps: EndDeps;
+  /** Look at the timers now: one was just set. */
+  nudge(): void;
+  /** Takes nothing new, finishes what is in hand. */
+  stop(): Promise<void>;
+}
+
+export function startPipeline(platform: Platform, options: PipelineOptions): Pipeline {
+  const { backbone, book, events, rows, run, timers, clock, log, gate } = platform;
+  const { metrics } = options;
+  const ended = new EndedIntents();
+  const responses: ResponseLog = createResponseLog({
+    events,
+    rows,
+    run,
+    clock,
+    log,
+    windowMs: options.ackWindowMs,
+    onComplete: () => worker.nudge(),
+    onEnded: (intentId) => ended.add(intentId),
+  });
+  const deadDeps = { deadLetters: platform.deadLetters, events, rows, run, clock, onDead: metrics.dead };
+  const endDeps: EndDeps = { backbone, intents: platform.intents, book, rows, run, ended, clock };
+  const setAside = (stored: Stored, deliveries: number, cause: unknown) =>
+    setMessageAside(platform, stored, deliveries, cause);
+
+  const endTimer: TimerHandler = (claim) => endWhenDue(endDeps, claim).then((again) => again);
+  const worker = runTimers({
+    timers,
+    handlers: {
+      retry: (claim, context) =>
+        retryDeliveries(
+          {
+            ...deadDeps,
+            backbone,
+            book,
+            random: Math.random,
+            ackTimeoutMs: options.ackTimeoutMs,
+            attemptsMax: options.attemptsMax,
+            lastOutageEndMs: platform.lastOutageEndMs,
+            onRetried: metrics.retried,
+          },
+          claim,
+          context,
+        ),
+      deadline: endTimer,
+      end: endTimer,
+    },
+    onExhausted: (claim, cause) => giveUpTimer(platform, deadDeps, claim, cause),
+    gate,
+    onRebuildNeeded: () => run.ensure(),
+    concurrency: TIMERS_CONCURRENCY,
+    log,
+    clock,
+  });
+
+  const consume = (
+    durable: string,
+    filter: string,
+    handler: (stored: Stored, repeated: boolean) => Promise<void>,
+  ): RunningConsumer =>
+    runConsumer(backbone, {
+      stream: STREAMS.intents,
+      durable,
+      filters: [filter],
+      deliveryLimit: DELIVERIES_MAX,
+      gate: () => gate(),
+      handler: ({ stored, isRedelivery }) => handler(stored, isRedelivery),
+      onExhausted: setAside,
+      log,
+    });
+  const dispatchDeps = {
+    backbone,
+    book,
+    events,
+    rows,
+    run,
+    clock,
+    ackTimeoutMs: options.ackTimeoutMs,
+    onDispatched: metrics.dispatched,
+  };
+  const finishDeps = {
+    backbone,
+    book,
+    events,
+    rows,
+    run,
+    ended,
+    signingKey: options.signingKey,
+    clock,
+    log,
+    onEnded: metrics.ended,
+  };
+  const consumers = [
+    consume("dispatch", SUBJECTS.allIntents, (stored, repeated) => dispatchIntent(dispatchDeps, stored, repeated)),
+    consume("finish", SUBJECTS.allEnds, (stored, repeated) => finishIntent(finishDeps, stored, repeated)),
+  ];
+  const acks = collectAcks({
+    backbone,
+    book,
+    responses,
+    ended,
+    clock,
+    log,
+    onAck: metrics.ack,
+    onRefused: metrics.ackRefused,
+  });
+
+  return {
+    endDeps,
+    nudge: () => worker.nudge(),
+    async stop() {
+      await Promise.all(consumers.map((consumer) => consumer.stop()));
+      await acks.drain();
+      await responses.flush();
+      await worker.stop();
+    },
+  };
+}
+
+/** A timer whose handler keeps failing: its deliveries die with the cause, instead of staying open for ever. */
+async function giveUpTimer(
+  platform: Platform,
+  deps: Parameters<typeof deadLetter>[0],
+  claim: TimerClaim,
+  cause: unknown,
+): Promise<void> {
+  const intent = await platform.book.get(claim.intentId);
+  const found = await platform.run.during(() => platform.rows.pending(claim.intentId));
+  platform.log.error({ err: cause, timer: claim.member }, "a timer was given up");
+  if (intent === undefined || found.kind !== "open") return;
+  if (claim.kind !== "retry") throw new OutcryError("internal", `${claim.member} must end its intent`, { cause });
+  if (found.pending.length === 0) return;
+  await deadLetter(deps, intent, {
+    nodes: found.pending,
+    attempts: found.attempt,
+    cause: "retry_failed",
+    repeated: true,
+  });
+}

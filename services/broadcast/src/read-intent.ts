@@ -1,0 +1,195 @@
+// Where an intent stands, for readers: the delivery row while it is open, the record once it has ended. Writes nothing.
+
+import type { Backbone } from "@outcry/backbone";
+import {
+  type EndRecord,
+  type FoldedDelivery,
+  type LoadedIntent,
+  type QuoteOutcome,
+  type StoredQuote,
+  countDeliveries,
+  foldIntent,
+  quoteOutcomes,
+  readEnd,
+  readTopic,
+  storedQuotes,
+  unpackDeliveries,
+} from "@outcry/delivery";
+import type { DeliveryRows, RunKeeper } from "@outcry/jobs";
+import {
+  type AcksView,
+  type Clock,
+  type DeliveryState,
+  type IntentStatus,
+  type IntentView,
+  type PackedDelivery,
+  type QuotesView,
+  type Receipt,
+  receiptId,
+  toRfc3339,
+} from "@outcry/protocol";
+import { type RankableQuote, rankQuotes } from "@outcry/selection";
+
+const POLL_MS = 40; // of a long poll: one script call each
+
+export interface ReadDeps {
+  backbone: Backbone;
+  rows: DeliveryRows;
+  run: RunKeeper;
+  clock: Clock;
+}
+
+type Ended = { end: EndRecord; storedMs: number } | undefined;
+
+interface Standing {
+  ended: Ended;
+  deliveries: PackedDelivery[];
+}
+
+/** Deliveries in the order of the targets. */
+async function standing(deps: ReadDeps, intent: LoadedIntent): Promise<Standing> {
+  const ended = await readEnd(deps.backbone, intent.id);
+  if (ended !== undefined) return { ended, deliveries: unpackDeliveries(ended.end.deliveries) };
+  const found = await deps.run.during(() => deps.rows.read(intent.id));
+  if (found.kind === "open") return { ended, deliveries: found.row.deliveries };
+  // Recorded and not yet dispatched, or ended between the two reads.
+  const again = found.kind === "ended" ? await readEnd(deps.backbone, intent.id) : undefined;
+  if (again !== undefined) return { ended: again, deliveries: unpackDeliveries(again.end.deliveries) };
+  return { ended, deliveries: intent.record.targets.map(() => ({ state: "pending", attempts: 0 })) };
+}
+
+export async function viewIntent(deps: ReadDeps, intent: LoadedIntent): Promise<IntentView> {
+  const { ended, deliveries } = await standing(deps, intent);
+  const { record } = intent;
+  return {
+    id: intent.id,
+    status: statusOf(ended),
+    created: intent.intent.created,
+    quote_deadline: intent.intent.payload.quote_deadline,
+    ...(ended === undefined ? {} : { ended: toRfc3339(ended.storedMs) }),
+    request_digest: record.request_digest,
+    signature: record.signature,
+    intent: intent.intent,
+    ...(record.buyer_id === undefined ? {} : { buyer_id: record.buyer_id }),
+    routing: record.routing,
+    registry_revision: record.registry_revision,
+    deliveries: countDeliveries(deliveries),
+    links: linksOf(intent.id),
+  };
+}
+
+const statusOf = (ended: Ended): IntentStatus => ended?.end.outcome ?? "open";
+
+export const linksOf = (id: string): Record<string, string> => ({
+  self: `/v1/intents/${id}`,
+  acks: `/v1/intents/${id}/acks`,
+  receipts: `/v1/intents/${id}/receipts`,
+  quotes: `/v1/intents/${id}/quotes`,
+  cancel: `/v1/intents/${id}/cancel`,
+});
+
+/** Waits until no target is pending, the intent has ended, or the time is up. */
+export async function viewAcks(
+  deps: ReadDeps,
+  intent: LoadedIntent,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<AcksView> {
+  const untilMs = deps.clock.now() + timeoutMs;
+  let now = await standing(deps, intent);
+  while (!isComplete(now) && deps.clock.now() < untilMs && !signal.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    now = await standing(deps, intent);
+  }
+  const details = await historyOf(deps, intent);
+  return {
+    intent_id: intent.id,
+    complete: isComplete(now),
+    counts: countDeliveries(now.deliveries),
+    acks: intent.record.targets.map((node, index) => {
+      const { state, attempts } = now.deliveries[index]!;
+      return { node_id: node, status: state, attempts, ...reasonOf(details.get(node), state) };
+    }),
+  };
+}
+
+const isComplete = ({ ended, deliveries }: Standing): boolean =>
+  ended !== undefined || deliveries.every(({ state }) => state !== "pending");
+
+export async function viewReceipts(deps: ReadDeps, intent: LoadedIntent): Promise<Receipt[]> {
+  const { ended, deliveries } = await standing(deps, intent);
+  const details = await historyOf(deps, intent);
+  return intent.record.targets.map((node, index) => {
+    const { state, attempts } = deliveries[index]!;
+    const at = details.get(node)?.respondedAt;
+    return {
+      receipt_id: receiptId(intent.id, node),
+      intent_id: intent.id,
+      node_id: node,
+      status: state,
+      attempts,
+      final: ended !== undefined,
+      ...reasonOf(details.get(node), state),
+      ...(at === undefined ? {} : { responded_at: at }),
+    };
+  });
+}
+
+async function historyOf(deps: ReadDeps, intent: LoadedIntent): Promise<Map<string, FoldedDelivery>> {
+  return foldIntent(intent.record.targets, await readTopic(deps.backbone, intent.topic)).deliveries;
+}
+
+/** The reason belongs to the state it was given for. */
+const reasonOf = (delivery: FoldedDelivery | undefined, state: DeliveryState): { reason?: string } =>
+  delivery?.reason !== undefined && delivery.state === state ? { reason: delivery.reason } : {};
+
+/** Ranked by a method that anyone can recompute; the rest with the reason why it is not ranked. */
+export async function viewQuotes(deps: ReadDeps, intent: LoadedIntent): Promise<QuotesView> {
+  const [ended, stored] = [await readEnd(deps.backbone, intent.id), await storedQuotes(deps.backbone, intent.id)];
+  const outcomes = await quoteOutcomes(deps.backbone, intent, stored);
+  const counting = stored.filter(
+    ({ quoteId, seq }) => outcomes.get(quoteId)?.kind === "received" && seq <= (ended?.end.quotes_through ?? Infinity),
+  );
+  const { payload } = intent.intent;
+  const { ranked, unranked } = rankQuotes(
+    counting.map((stored) => ({ ...rankable(stored), stored })),
+    { budgetMinor: payload.budget?.max_minor, quotesPerNodeMax: payload.quotes_per_node_max },
+  );
+  const why = new Map<string, string>(unranked.map(({ quote, reason }) => [quote.id, reason]));
+  const inRanking = new Set(ranked.map(({ quote }) => quote.id));
+  return {
+    intent_id: intent.id,
+    status: statusOf(ended),
+    method: "outcry.rank.v1",
+    quotes: ranked.map(({ rank, explanation, quote: { stored: found } }) => ({
+      rank,
+      ...placeOf(found),
+      explanation,
+      quote: found.quote,
+      signature: found.signature,
+    })),
+    unranked: stored
+      .filter(({ quoteId }) => !inRanking.has(quoteId))
+      .map((found) => ({ ...placeOf(found), code: why.get(found.quoteId) ?? codeOf(outcomes.get(found.quoteId)) })),
+  };
+}
+
+const placeOf = ({ quoteId, nodeId, storedMs }: StoredQuote) => ({
+  quote_id: quoteId,
+  node_id: nodeId,
+  stored_at: toRfc3339(storedMs),
+});
+
+const rankable = ({ quoteId, nodeId, seq, quote: { payload } }: StoredQuote): RankableQuote => ({
+  id: quoteId,
+  nodeId,
+  storedSeq: seq,
+  totalMinor: payload.total.amount_minor,
+  quoteType: payload.quote_type,
+  supersedes: payload.supersedes,
+});
+
+function codeOf(outcome: QuoteOutcome | undefined): string {
+  if (outcome === undefined) return "processing";
+  return outcome.kind === "refused" ? outcome.code : "intent_ended";
+}

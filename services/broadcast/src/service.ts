@@ -1,0 +1,151 @@
+// The broadcast service put together: connections, registry and access in memory, the pipeline, the HTTP app. Stopping is the reverse.
+
+import type { AddressInfo } from "node:net";
+import { type AuthFolder, createRevoker } from "@outcry/backbone";
+import { type Platform, type PlatformOptions, connectPlatform } from "@outcry/delivery";
+import { createNonces } from "@outcry/jobs";
+import { LIMITS, STREAMS } from "@outcry/protocol";
+import type { SigningKey } from "@outcry/signing";
+import { createAccessBook } from "./access/access-book.js";
+import { claimAdminKey } from "./access/api-keys.js";
+import { publishServiceKeys } from "./access/service-keys.js";
+import { endIntent } from "./end-intent.js";
+import { type AppDeps, createApp } from "./http/app.js";
+import type { App } from "./http/principal.js";
+import { deadLetterRoutes } from "./http/routes/dead-letters.js";
+import { intentRoutes } from "./http/routes/intents.js";
+import type { PipelineMetrics } from "./metrics.js";
+import { startPipeline } from "./pipeline.js";
+import { watchRoom } from "./record-room.js";
+import { createRegistry } from "./registry/registry.js";
+import { createRevocations } from "./registry/revocations.js";
+import { submitIntent } from "./submit-intent.js";
+import { keepTrimming } from "./trim-events.js";
+
+export interface BroadcastOptions {
+  platform: PlatformOptions;
+  auth: AuthFolder;
+  /** NATS URLs as nodes reach them. */
+  natsUrls: readonly string[];
+  /** The first signs; all are published. */
+  signingKeys: readonly [SigningKey, ...SigningKey[]];
+  serviceId: string;
+  ackTimeoutMs: number;
+  ackWindowMs: number;
+  attemptsMax: number;
+  /** For intents that name no deadline. */
+  quoteWindowMs: number;
+  metrics: PipelineMetrics;
+  onAnswered?: AppDeps["onAnswered"];
+  tls?: AppDeps["tls"];
+}
+
+export interface BroadcastService {
+  readonly app: App;
+  readonly platform: Platform;
+  /** The secret of the admin key, at the very first start of this record only: show it once. */
+  readonly adminKey: string | undefined;
+  /** Resolves with the base URL. */
+  listen(at: { host: string; port: number }): Promise<string>;
+  /** Parts that readiness looks at. */
+  checks(): Record<string, { ok: boolean; detail: string }>;
+  /** Registered nodes by status. */
+  nodeCounts(): { active: number; suspended: number };
+  stop(): Promise<void>;
+}
+
+export async function startBroadcast(options: BroadcastOptions): Promise<BroadcastService> {
+  const { auth, signingKeys } = options;
+  const [signingKey] = signingKeys;
+  const platform = await connectPlatform(options.platform);
+  const { backbone, book, rows, run, clock, log } = platform;
+  const stopping = new AbortController();
+
+  const access = await createAccessBook({ bucket: platform.access, clock, log });
+  const admin = await claimAdminKey(access);
+  await publishServiceKeys(access, signingKeys);
+  const registry = await createRegistry({ bucket: platform.nodes, clock, log });
+  const revoker = createRevoker({ backbone: platform.system ?? backbone, tree: auth.tree, clock });
+  const revocations = createRevocations({
+    registry,
+    book: access,
+    revoker,
+    log,
+    ...(platform.system ? { health: platform.system.health } : {}),
+  });
+  const room = watchRoom(backbone, [STREAMS.intents, STREAMS.events, STREAMS.quotes, STREAMS.deadLetters], log);
+
+  const trimmer = keepTrimming({ backbone, clock, log });
+
+  const pipeline = startPipeline(platform, { ...options, signingKey });
+  const { app } = await createApp({
+    log,
+    clock,
+    serviceId: options.serviceId,
+    signingKeys,
+    book: access,
+    registry,
+    revocations,
+    nonces: createNonces({ store: platform.redis, clock, ttlMs: LIMITS.nonceMs }),
+    authTree: auth.tree,
+    natsUrls: options.natsUrls,
+    ownsIntent: async (backendId, intentId) => (await book.get(intentId))?.record.backend_id === backendId,
+    ...(options.onAnswered ? { onAnswered: options.onAnswered } : {}),
+    ...(options.tls ? { tls: options.tls } : {}),
+  });
+  const submitDeps = {
+    backbone,
+    intents: platform.intents,
+    book,
+    registry: registry.index,
+    signingKey,
+    senderId: options.serviceId,
+    quoteWindowMs: options.quoteWindowMs,
+    clock,
+  };
+  intentRoutes(app, {
+    submit: async (submission) => {
+      room.requireRoom();
+      const result = await submitIntent(submitDeps, submission);
+      options.metrics.posted(result.kind);
+      return result;
+    },
+    end: (intent, request) => endIntent(pipeline.endDeps, intent, request),
+    read: { backbone, rows, run, clock },
+    book,
+    stopping: stopping.signal,
+  });
+  deadLetterRoutes(app, { backbone });
+
+  return {
+    app,
+    platform,
+    adminKey: admin?.secret,
+    async listen({ host, port }) {
+      await app.listen({ host, port });
+      const address = app.server.address() as AddressInfo;
+      return `${options.tls ? "https" : "http"}://${host}:${address.port}`;
+    },
+    checks: () => ({
+      nats: { ok: backbone.health.up, detail: backbone.health.up ? "connected" : "disconnected" },
+      redis: { ok: platform.redis.health.up, detail: platform.redis.health.up ? "connected" : "disconnected" },
+      record: room.check(),
+    }),
+    nodeCounts() {
+      const all = [...registry.nodes.all()];
+      const active = all.filter(([, { value }]) => value.status === "active").length;
+      return { active, suspended: all.length - active };
+    },
+    async stop() {
+      stopping.abort();
+      await app.close();
+      await pipeline.stop();
+      room.stop();
+      trimmer.stop();
+      registry.close();
+      revocations.close();
+      access.close();
+      await platform.close();
+    },
+  };
+}
