@@ -1,0 +1,120 @@
+// The intake service put together: the responder that stores quotes, the feed into BullMQ, the worker that judges them.
+
+import { type AuthFolder, type Stored, INBOX_PREFIXES, connectBackbone, getLast } from "@outcry/backbone";
+import {
+  type IntakeJobData,
+  type Platform,
+  type PlatformOptions,
+  connectPlatform,
+  createResponseLog,
+  followNodes,
+  setMessageAside,
+} from "@outcry/delivery";
+import { STREAMS } from "@outcry/protocol";
+import { feedQueue } from "./feed-queue.js";
+import { ingestQuote } from "./ingest-quote.js";
+import { answerQuotes } from "./store-quote.js";
+
+const WORKER_CONCURRENCY = 128; // each waits for its window and its append, not for the CPU
+
+export interface IntakeOptions {
+  platform: PlatformOptions;
+  auth: AuthFolder;
+  ackWindowMs: number;
+  metrics: IntakeMetrics;
+}
+
+export interface IntakeMetrics {
+  answered: (kind: string, code?: string) => void;
+  judged: (kind: string, code?: string) => void;
+}
+
+export interface IntakeService {
+  readonly platform: Platform;
+  checks(): Record<string, { ok: boolean; detail: string }>;
+  stop(): Promise<void>;
+}
+
+export async function startIntake(options: IntakeOptions): Promise<IntakeService> {
+  const platform = await connectPlatform(options.platform);
+  const { backbone, book, events, rows, run, queue, clock, log } = platform;
+  const replies = await connectBackbone({
+    servers: options.platform.natsUrl.split(","),
+    credentials: { creds: options.auth.creds.replies },
+    name: "intake-replies",
+    inboxPrefix: INBOX_PREFIXES.replies,
+    ...(options.platform.natsTls ? { tls: options.platform.natsTls } : {}),
+    log,
+    clock,
+  });
+  const nodes = followNodes(platform.nodes, log);
+  await nodes.ready;
+  const responses = createResponseLog({ events, rows, run, clock, log, windowMs: options.ackWindowMs });
+
+  const worker = queue.runIntakeWorker({
+    concurrency: WORKER_CONCURRENCY,
+    gate: (signal) => platform.gate(signal),
+    process: (job, context) =>
+      ingestQuote(
+        {
+          backbone,
+          book,
+          events,
+          responses,
+          rows,
+          run,
+          keysOf: nodes.keysOf,
+          clock,
+          log,
+          onOutcome: options.metrics.judged,
+        },
+        job,
+        context,
+      ),
+    onExhausted: (job, cause) => setMessageAside(platform, storedOf(job), WORKER_ATTEMPTS, cause),
+  });
+  const feed = feedQueue({
+    backbone,
+    queue,
+    run,
+    gate: () => platform.gate(),
+    onExhausted: (stored, deliveries, cause) => setMessageAside(platform, stored, deliveries, cause),
+    log,
+  });
+  const responder = answerQuotes({
+    backbone,
+    replies,
+    quotes: platform.quotes,
+    book,
+    readStored: async (subject) => (await getLast(backbone, STREAMS.quotes, subject))?.data,
+    log,
+    onAnswer: options.metrics.answered,
+  });
+
+  return {
+    platform,
+    checks: () => ({
+      nats: { ok: backbone.health.up && replies.health.up, detail: backbone.health.up ? "connected" : "disconnected" },
+      redis: { ok: platform.redis.health.up, detail: platform.redis.health.up ? "connected" : "disconnected" },
+    }),
+    async stop() {
+      await responder.drain();
+      await feed.stop();
+      await worker.stop();
+      await responses.flush();
+      nodes.stop();
+      await replies.close();
+      await platform.close();
+    },
+  };
+}
+
+const WORKER_ATTEMPTS = 5;
+
+/** As QUOTES holds it, so that its dead letter names the place. */
+const storedOf = (job: IntakeJobData): Pick<Stored, "stream" | "subject" | "seq" | "data"> => ({
+  stream: STREAMS.quotes,
+  subject: job.subject,
+  seq: job.seq,
+  data: Buffer.from(job.envelope),
+});

@@ -1,0 +1,145 @@
+// Answers a node's quote request: checks what is cheap, appends to QUOTES, says "stored". From then on the quote is ours to judge.
+// The node never publishes into the stream: it could forge message ids there.
+
+import { type Appender, type Backbone, type Incoming, type Subscription, replyAllowed } from "@outcry/backbone";
+import { type IntentBook, QUOTE_SIGNATURE_HEADER } from "@outcry/delivery";
+import {
+  type Envelope,
+  type ErrorCode,
+  LIMITS,
+  type Log,
+  OutcryError,
+  PROTOCOL,
+  PROTOCOL_VERSION,
+  Quote,
+  type QuoteAnswer,
+  SUBJECTS,
+  check,
+  digestOf,
+  isOutcryError,
+  parseAnswer,
+  parseCanonical,
+  quoteId,
+} from "@outcry/protocol";
+
+const QUEUE_GROUP = "intake";
+const WAITING_MAX = 5_000; // appends in the queue; beyond it nodes are asked to come again
+
+export interface StoreDeps {
+  backbone: Backbone;
+  /** May publish to nodes' inboxes and nowhere else. */
+  replies: Backbone;
+  quotes: Appender;
+  book: IntentBook;
+  readStored: (subject: string) => Promise<Uint8Array | undefined>;
+  log: Log;
+  onAnswer?: (kind: "stored" | "refused" | "forged_reply", code?: string) => void;
+}
+
+export function answerQuotes(deps: StoreDeps): Subscription {
+  return deps.backbone.subscribe(
+    SUBJECTS.allNodeQuotes,
+    async (message) => {
+      const from = parseAnswer(message.subject);
+      // A reply subject outside the node's own inbox would make our answer an ack of another node, or an end.
+      if (from === undefined || message.reply === undefined || !replyAllowed(from.node, message.reply)) {
+        deps.onAnswer?.("forged_reply");
+        deps.log.warn(
+          { subject: message.subject, reply: message.reply },
+          "a quote asked for an answer outside its node's inbox",
+        );
+        return;
+      }
+      const answer = await storeOrRefuse(deps, from, message);
+      deps.onAnswer?.(answer.kind, answer.kind === "refused" ? answer.code : undefined);
+      deps.replies.publish(message.reply, Buffer.from(JSON.stringify(answer)));
+    },
+    { queue: QUEUE_GROUP },
+  );
+}
+
+async function storeOrRefuse(
+  deps: StoreDeps,
+  from: { node: string; intent: string },
+  message: Incoming,
+): Promise<QuoteAnswer> {
+  try {
+    return await storeQuote(deps, from, message);
+  } catch (error) {
+    const known = isOutcryError(error) ? error : new OutcryError("internal");
+    if (!isOutcryError(error)) deps.log.error({ err: error, subject: message.subject }, "a quote could not be stored");
+    return { kind: "refused", code: known.code, detail: known.detail, temporary: known.temporary };
+  }
+}
+
+const SIGNATURE = /^[\w-]{1,512}\.\.[\w-]{1,256}$/; // its shape alone: header..signature in base64url
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** Present and of a possible form, so that QUOTES keeps no other text that a node puts there. */
+function signatureOf(message: Incoming): string {
+  const signature = message.headers.last(QUOTE_SIGNATURE_HEADER);
+  if (signature === undefined) throw new OutcryError("signature_missing");
+  if (!SIGNATURE.test(signature)) throw new OutcryError("signature_malformed");
+  return signature;
+}
+
+/** A replica that lags may not show the intent yet, so the node may ask again. */
+function unknownIntent(): QuoteAnswer {
+  const { code, detail } = new OutcryError("quote_intent_unknown");
+  return { kind: "refused", code, detail, temporary: true };
+}
+
+async function storeQuote(
+  deps: StoreDeps,
+  from: { node: string; intent: string },
+  message: Incoming,
+): Promise<QuoteAnswer> {
+  const signature = signatureOf(message);
+  const quote = readQuote(message.data);
+  if (quote.sender.id !== from.node || quote.in_reply_to !== from.intent || quote.payload.intent_id !== from.intent) {
+    throw new OutcryError("quote_subject_mismatch");
+  }
+  const { ordinal } = quote.payload;
+  // The id is the quote's name everywhere from here on, in jobs and events too: one that another node could choose as well would hide its quote.
+  if (quote.id !== quoteId(from.intent, from.node, ordinal)) throw new OutcryError("quote_id_underived");
+  const intent = await deps.book.get(from.intent);
+  if (intent === undefined) return unknownIntent();
+  // What can never count is not kept: QUOTES takes at most `quotes_per_node_max` messages of each target.
+  if (!intent.indexOf.has(from.node)) throw new OutcryError("quote_not_target");
+  if (ordinal >= intent.intent.payload.quotes_per_node_max) throw new OutcryError("quote_ordinal_exceeded");
+  if (deps.quotes.queued > WAITING_MAX)
+    throw new OutcryError("dependency_unavailable", "the intake is behind; send the same quote again");
+
+  const subject = SUBJECTS.quote(from.intent, from.node, quote.id);
+  const trace = message.headers.last("traceparent") ?? "";
+  const headers = { [QUOTE_SIGNATURE_HEADER]: signature, ...(TRACEPARENT.test(trace) ? { traceparent: trace } : {}) };
+  const written = await deps.quotes.append({ subject, data: message.data, headers, expectFirst: true });
+  if (written.kind === "appended") return { kind: "stored", quote_id: quote.id, digest: digestOf(message.data) };
+  // A restarted node repeats its quote in other bytes: the first ones count, and it learns which those are.
+  const stored = await deps.readStored(subject);
+  if (stored === undefined) throw new OutcryError("timed_out", "the quote is stored and cannot be read yet");
+  return { kind: "stored", quote_id: quote.id, digest: digestOf(stored) };
+}
+
+/** The quote's shape; who signed it and what it is bound to is judged later. Throws OutcryError with the refusal. */
+function readQuote(data: Uint8Array): Quote {
+  const parsed = parseCanonical(data, { bytesMax: LIMITS.quoteBytesMax });
+  if (parsed.kind === "refused") throw new OutcryError(parsed.code as ErrorCode, parsed.detail);
+  const checked = check(Quote, parsed.value);
+  if (checked.kind === "ok") return checked.value;
+  const { protocol, version, type } = (parsed.value ?? {}) as Partial<Envelope>;
+  if (protocol !== PROTOCOL || version !== PROTOCOL_VERSION)
+    throw new OutcryError("version_unknown", `${nameOf(protocol)} ${nameOf(version)}`);
+  if (type !== "quote") throw new OutcryError("message_type_wrong", `${nameOf(type)} stands where a quote belongs`);
+  throw new OutcryError(
+    "validation_failed",
+    checked.pointers.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "),
+    {
+      pointers: checked.pointers,
+    },
+  );
+}
+
+/** A foreign value in an answer: short, whatever it is. */
+const nameOf = (value: unknown): string =>
+  typeof value === "string" ? JSON.stringify(value.slice(0, 64)) : typeof value;
