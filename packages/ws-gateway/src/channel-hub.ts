@@ -1,0 +1,180 @@
+// Live fan-out: which subscriptions hear an event, encoded once per group of those that see it alike.
+
+import type { Log } from "@outcry/protocol";
+import { type CursorCodec, type CursorScope, cursorScope, type Position } from "./cursor.js";
+import type { SourceMessage } from "./event-source.js";
+import type { Format, Sink } from "./format.js";
+import type { ResetReason } from "./live-log.js";
+import type { Policy, RenderedEvent, Route } from "./policy.js";
+import type { LoggedEvent } from "./ring.js";
+
+/** A subscription that has everything up to the head. */
+export interface Member {
+  readonly sink: Sink;
+  /** Set and cleared by the hub. */
+  group: Group | undefined;
+  /** Its queue is full: it has left its group, has everything up to `seq`, and is owed a reset if there was one. */
+  fellBehind(seq: number, owed?: ResetReason): void;
+}
+
+/** Subscriptions that get the same bytes. */
+export interface Group {
+  readonly route: Route;
+  readonly format: Format;
+  readonly members: Set<Member>;
+  readonly scope: CursorScope;
+  /** Of the last event that the members got. */
+  eventSeq: number;
+  /** The frame that says how far a quiet channel has come, made once per head. */
+  position: { readonly seq: number; readonly frame: Buffer } | undefined;
+}
+
+export interface ChannelHubDeps {
+  readonly cursors: CursorCodec;
+  readonly render: Policy["render"];
+  readonly log: Log;
+}
+
+export class ChannelHub {
+  readonly counters = { encoded: 0, delivered: 0, behind: 0, unreadable: 0 };
+  readonly #deps: ChannelHubDeps;
+  readonly #byKey = new Map<string, Group[]>();
+  #epoch = "";
+  #scopes = new WeakMap<Route, CursorScope>();
+
+  constructor(deps: ChannelHubDeps) {
+    this.#deps = deps;
+  }
+
+  get groups(): number {
+    return this.#byKey.size;
+  }
+
+  /** Adds a member in the tick in which it is whole. */
+  join(route: Route, member: Member): void {
+    const group = this.#find(route, member.sink.format) ?? this.#make(route, member.sink.format);
+    group.members.add(member);
+    member.group = group;
+  }
+
+  leave(member: Member): void {
+    const { group } = member;
+    member.group = undefined;
+    if (group === undefined || !group.members.delete(member) || group.members.size > 0) return;
+    const others = (this.#byKey.get(group.route.key) ?? []).filter((other) => other !== group);
+    if (others.length === 0) this.#byKey.delete(group.route.key);
+    else this.#byKey.set(group.route.key, others);
+  }
+
+  deliver(event: LoggedEvent): void {
+    let views: Map<string, RenderedEvent> | undefined;
+    for (const key of event.keys) {
+      const groups = this.#byKey.get(key);
+      if (groups === undefined) continue;
+      views ??= new Map();
+      for (const group of groups) this.#deliverTo(group, event, views);
+    }
+  }
+
+  /** One event as subscribers of this route see it. */
+  encode(
+    route: Route,
+    format: Format,
+    event: SourceMessage,
+    scope = this.scope(route),
+    views?: Map<string, RenderedEvent>,
+  ): Buffer {
+    let rendered = views?.get(route.view);
+    if (rendered === undefined) {
+      rendered = this.#render(route.view, event);
+      views?.set(route.view, rendered);
+    }
+    this.counters.encoded++;
+    return format.event(route.channel, this.#deps.cursors.write(scope, event), rendered);
+  }
+
+  scope(route: Route): CursorScope {
+    let scope = this.#scopes.get(route);
+    if (scope === undefined) {
+      scope = cursorScope(route.key, this.#epoch);
+      this.#scopes.set(route, scope);
+    }
+    return scope;
+  }
+
+  cursor(route: Route, position: Position): string {
+    return this.#deps.cursors.write(this.scope(route), position);
+  }
+
+  positionFrame(group: Group, head: Position): Buffer {
+    if (group.position?.seq !== head.seq) {
+      const cursor = this.#deps.cursors.write(group.scope, head);
+      group.position = { seq: head.seq, frame: group.format.position(group.route.channel, cursor) };
+    }
+    return group.position.frame;
+  }
+
+  /** The epoch that cursors are bound to from now on. */
+  bind(epoch: string): void {
+    this.#epoch = epoch;
+    this.#scopes = new WeakMap();
+  }
+
+  /** Tells every member that events were passed over. */
+  resetAll(reason: ResetReason, head: Position): void {
+    const before = [...this.#byKey.values()].flat();
+    for (const old of before) {
+      const members = [...old.members];
+      for (const member of members) this.leave(member);
+      const frame = old.format.reset(old.route.channel, reason, this.cursor(old.route, head));
+      for (const member of members) {
+        // A new group: the old one's cursors are bound to the lost epoch.
+        if (member.sink.offer(frame)) this.join(old.route, member);
+        else member.fellBehind(head.seq, reason);
+      }
+    }
+  }
+
+  /** An event that cannot be shown is said to be there: leaving it out would be a silent gap. */
+  #render(view: string, { seq, data }: SourceMessage): RenderedEvent {
+    try {
+      return this.#deps.render(view, data);
+    } catch (error) {
+      this.counters.unreadable++;
+      this.#deps.log.error({ seq, error: String(error) }, "gateway: an event cannot be rendered");
+      return { type: "UNREADABLE", json: "null" };
+    }
+  }
+
+  #find(route: Route, format: Format): Group | undefined {
+    const like = (group: Group) =>
+      group.format === format && group.route.view === route.view && group.route.channel === route.channel;
+    return this.#byKey.get(route.key)?.find(like);
+  }
+
+  #make(route: Route, format: Format): Group {
+    const group: Group = {
+      route,
+      format,
+      members: new Set(),
+      scope: this.scope(route),
+      eventSeq: 0,
+      position: undefined,
+    };
+    this.#byKey.set(route.key, [...(this.#byKey.get(route.key) ?? []), group]);
+    return group;
+  }
+
+  #deliverTo(group: Group, event: LoggedEvent, views: Map<string, RenderedEvent>): void {
+    const frame = this.encode(group.route, group.format, event, group.scope, views);
+    group.eventSeq = event.seq;
+    for (const member of group.members) {
+      if (member.sink.offer(frame)) this.counters.delivered++;
+      else {
+        this.counters.behind++;
+        this.leave(member);
+        member.fellBehind(event.seq - 1);
+      }
+    }
+  }
+}

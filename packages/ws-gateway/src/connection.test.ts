@@ -1,0 +1,382 @@
+// One socket at a time, over the in-memory source: docs/gateway-protocol.md §1 to §3, §5, §6. Real sockets, the `ws` client.
+
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { once } from "node:events";
+import { request } from "node:http";
+import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { startGateway, TestClient, type TestGateway } from "./engine.fixture.js";
+import { MemorySource } from "./memory-source.fixture.js";
+import { eventually } from "./nats-server.fixture.js";
+
+const QUICK = { sweepMs: 10, authMs: 100, pingMs: 100, pongMs: 100, stallMs: 200, closeMs: 200, drainMs: 50 };
+let source: MemorySource;
+let gateway: TestGateway;
+
+beforeEach(async () => {
+  source = new MemorySource();
+  gateway = await startGateway(source);
+});
+afterEach(() => gateway.stop());
+
+async function restart(more: Parameters<typeof startGateway>[1]): Promise<void> {
+  await gateway.stop();
+  gateway = await startGateway(source, more);
+}
+
+const closed = async (client: TestClient) => {
+  await eventually(() => client.closed !== undefined);
+  return client.closed!.code;
+};
+
+describe("opening", () => {
+  test("1.1: outcry.v1 is selected, or nothing is offered; another subprotocol alone is refused", async () => {
+    const named = new TestClient(gateway.url, { protocols: ["other", "outcry.v1"] });
+    await once(named.ws, "open");
+    expect(named.ws.protocol).toBe("outcry.v1");
+    const plain = new TestClient(gateway.url, { protocols: [] });
+    await once(plain.ws, "open");
+    const other = new TestClient(gateway.url, { protocols: ["other"] });
+    const [, answer] = (await once(other.ws, "unexpected-response")) as [unknown, { statusCode: number }];
+    expect(answer.statusCode).toBe(400);
+    other.ws.terminate();
+    await named.close();
+    await plain.close();
+  });
+
+  test("1.2: a foreign Origin is refused with a problem, an allowed one and none are accepted", async () => {
+    await restart({ allowedOrigins: ["https://shop.example"] });
+    const allowed = new TestClient(gateway.url, { origin: "https://shop.example" });
+    await once(allowed.ws, "open");
+    const none = new TestClient(gateway.url);
+    await once(none.ws, "open");
+    const { status, body } = await upgrade(gateway.url, { Origin: "https://evil.example" });
+    expect(status).toBe(403);
+    expect(JSON.parse(body)).toMatchObject({ code: "permission_denied", status: 403 });
+    await allowed.close();
+    await none.close();
+  });
+
+  test("1.3: beyond the bound of connections 503 says when to come back", async () => {
+    await restart({ limits: { connectionsMax: 1 } });
+    const first = await TestClient.open(gateway.url);
+    const { status, headers } = await upgrade(gateway.url, {});
+    expect(status).toBe(503);
+    expect(headers["retry-after"]).toBe("1");
+    await first.close();
+    await eventually(() => gateway.engine.connections === 0);
+    await (await TestClient.open(gateway.url)).close();
+  });
+
+  test("1.3: sockets without identity have their own bound", async () => {
+    await restart({ limits: { unauthenticatedMax: 1 } });
+    const known = await TestClient.open(gateway.url);
+    const silent = new TestClient(gateway.url);
+    await once(silent.ws, "open");
+    expect((await upgrade(gateway.url, {})).status).toBe(503);
+    await silent.close();
+    await known.close();
+  });
+});
+
+describe("identity", () => {
+  test("2.1: silence is closed with 4502 after the deadline, pings do not extend it", async () => {
+    await restart({ limits: QUICK });
+    const client = new TestClient(gateway.url);
+    await once(client.ws, "open");
+    client.ws.ping();
+    expect(await closed(client)).toBe(4502);
+    expect(client.byes).toEqual([{ n: 4502, code: "auth_timeout", after_ms: 0 }]);
+  });
+
+  test("2.2: auth is answered with the connection's id; a refused token and anything before auth end it", async () => {
+    const good = new TestClient(gateway.url);
+    await once(good.ws, "open");
+    expect((await good.command({ op: "auth", token: "alice" })).ok).toMatchObject({
+      conn: expect.stringMatching(/^con_/),
+      role: "buyer",
+      ping_ms: 25_000,
+    });
+    await good.close();
+    const bad = new TestClient(gateway.url);
+    await once(bad.ws, "open");
+    expect((await bad.command({ op: "auth", token: "bad" })).err).toMatchObject({
+      code: "credentials_invalid",
+      retry: "never",
+    });
+    expect(await closed(bad)).toBe(4500);
+    const early = new TestClient(gateway.url);
+    await once(early.ws, "open");
+    expect((await early.command({ op: "sub", ch: "all:" })).err?.code).toBe("credentials_missing");
+    expect(await closed(early)).toBe(4500);
+  });
+
+  test("2.3: a renewed token keeps what it covers and ends the rest; another principal's is refused", async () => {
+    const client = await TestClient.open(gateway.url, "chief");
+    await client.subscribe("one:secret");
+    await client.subscribe("one:x");
+    expect((await client.command({ op: "auth", token: "chief@9999999999999" })).ok).toBeDefined();
+    await eventually(() => client.heard.some(({ end }) => end !== undefined));
+    expect(client.heard).toEqual([{ ch: "one:secret", end: { code: "channel_forbidden" } }]);
+    source.publish("rt.t.g.x", 1);
+    await eventually(() => client.numbers("one:x").length === 1);
+    expect((await client.command({ op: "auth", token: "mallory" })).err?.code).toBe("permission_denied");
+    expect(await closed(client)).toBe(4500);
+  });
+
+  test("2.4: an expired token closes with 4014", async () => {
+    await restart({ limits: QUICK });
+    const client = await TestClient.open(gateway.url, `alice@${Date.now() + 300}`);
+    expect(await closed(client)).toBe(4014);
+  });
+
+  test("2.5: a revoked credential closes its connections with 4503 and no others", async () => {
+    const revoked = await TestClient.open(gateway.url, "leaked");
+    const other = await TestClient.open(gateway.url, "alice");
+    expect(gateway.engine.revoke(({ credential }) => credential === "leaked")).toBe(1);
+    expect(await closed(revoked)).toBe(4503);
+    expect(other.closed).toBeUndefined();
+    await other.close();
+  });
+});
+
+describe("commands", () => {
+  test("1.4, 3.4, 3.5: several in one frame, answered each by its id", async () => {
+    const client = await TestClient.open(gateway.url);
+    client.ws.send('{"id":"a","op":"ping"}\n{"op":"pong"}\n{"id":"b","op":"sub","ch":"all:"}\n');
+    expect(await client.reply("a")).toEqual({ id: "a", ok: {} });
+    expect((await client.reply("b")).ok?.ch).toBe("all:");
+    await client.close();
+  });
+
+  test("3.3: after unsub nothing follows, also when the subscription was not yet open", async () => {
+    const client = await TestClient.open(gateway.url);
+    await client.subscribe("all:");
+    await client.command({ op: "unsub", ch: "all:" });
+    client.ws.send('{"id":"s","op":"sub","ch":"one:x","from":"start"}\n{"id":"u","op":"unsub","ch":"one:x"}');
+    await client.reply("u");
+    source.publish("rt.t.g.x", 1);
+    await client.command({ op: "ping" });
+    await sleep(20);
+    expect(client.heard.filter(({ d }) => d !== undefined)).toEqual([]);
+    expect((await client.command({ op: "unsub", ch: "never:subscribed" })).ok).toEqual({ ch: "never:subscribed" });
+    await client.close();
+  });
+
+  test("3.6: an unknown operation is refused and the connection goes on", async () => {
+    const client = await TestClient.open(gateway.url);
+    expect((await client.command({ op: "fly" })).err).toMatchObject({ code: "frame_invalid", n: 6004 });
+    expect((await client.command({ op: "ping" })).ok).toEqual({});
+    await client.close();
+  });
+
+  test.each(["hello", '{"id":1,"id":2}', "[1]"])(
+    "3.7: %j is answered without an id and closed with 4501",
+    async (text) => {
+      const client = await TestClient.open(gateway.url);
+      client.ws.send(text);
+      expect((await client.reply(null)).err).toBeDefined();
+      expect(await closed(client)).toBe(4501);
+    },
+  );
+
+  test("3.7: a binary frame is closed with 4501", async () => {
+    const client = await TestClient.open(gateway.url);
+    client.ws.send(Buffer.from('{"id":1,"op":"ping"}'), { binary: true });
+    expect(await closed(client)).toBe(4501);
+  });
+
+  test("1.5: a frame beyond 64 KiB is closed with 1009, invalid UTF-8 with 1007", async () => {
+    const large = await TestClient.open(gateway.url);
+    large.ws.send("x".repeat(64 * 1024 + 1));
+    expect(await closed(large)).toBe(1009);
+    const broken = await TestClient.open(gateway.url);
+    broken.ws.send(Buffer.from([0xff, 0xfe]), { binary: false });
+    expect(await closed(broken)).toBe(1007);
+  });
+
+  test("1.5: an unmasked frame is closed with 1002, and the process goes on", async () => {
+    const socket = connect(Number(new URL(gateway.url).port), "127.0.0.1");
+    socket.write(
+      [
+        "GET /v1/ws HTTP/1.1",
+        "Host: x",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "",
+        "",
+      ].join("\r\n"),
+    );
+    await once(socket, "data");
+    socket.write(Buffer.from([0x81, 0x02, 0x7b, 0x7d]));
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    expect([answer[0], answer.readUInt16BE(2)]).toEqual([0x88, 1002]);
+    socket.destroy();
+    await eventually(() => gateway.engine.connections === 0);
+  });
+
+  test("3.8: a flood is closed with 4013", async () => {
+    const client = await TestClient.open(gateway.url);
+    client.ws.send('{"id":1,"op":"ping"}\n'.repeat(400));
+    expect(await closed(client)).toBe(4013);
+  });
+
+  test("3.9: the 129th subscription is refused, one of the 128 may begin anew", async () => {
+    const client = await TestClient.open(gateway.url);
+    for (let index = 0; index < 128; index++) expect((await client.subscribe(`one:${index}`)).ok).toBeDefined();
+    expect((await client.subscribe("one:more")).err).toMatchObject({ code: "subscription_limit" });
+    expect((await client.subscribe("one:0")).ok).toBeDefined();
+    await client.close();
+    expect(gateway.engine.hub.groups).toBeGreaterThanOrEqual(0);
+    await eventually(() => gateway.engine.hub.groups === 0);
+  });
+
+  test("3.10: a forbidden channel and one that does not exist are refused alike", async () => {
+    const client = await TestClient.open(gateway.url);
+    const [forbidden, absent] = [await client.subscribe("one:secret"), await client.subscribe("nothing:here")];
+    expect(forbidden.err).toEqual(absent.err);
+    expect(forbidden.err).toMatchObject({ code: "channel_forbidden", n: 6001, retry: "never" });
+    await client.close();
+  });
+});
+
+describe("heartbeat", () => {
+  test("5.5: answered pings keep it, an unanswered one closes with 4012", async () => {
+    await restart({ limits: QUICK });
+    const client = await TestClient.open(gateway.url);
+    await eventually(() => client.pings >= 3);
+    client.answering = false;
+    expect(await closed(client)).toBe(4012);
+  });
+
+  test("5.5: heartbeat(connectionId) keeps a connection that does not answer", async () => {
+    await restart({ limits: QUICK });
+    const client = new TestClient(gateway.url);
+    await once(client.ws, "open");
+    const { ok } = await client.command({ op: "auth", token: "alice" });
+    client.answering = false;
+    const kept = setInterval(() => gateway.engine.heartbeat(ok!.conn!), 20);
+    await sleep(500);
+    expect(client.closed).toBeUndefined();
+    expect(gateway.engine.heartbeat("con_unknown")).toBe(false);
+    clearInterval(kept);
+    expect(await closed(client)).toBe(4012);
+  });
+
+  test("5.2: with a ping the cursors of quiet channels move to the head, those of busy ones are left", async () => {
+    await restart({ limits: QUICK });
+    const client = await TestClient.open(gateway.url);
+    const { ok } = await client.subscribe("one:x");
+    await client.subscribe("one:y");
+    source.publish("rt.t.g.y", 1);
+    await eventually(() => client.heard.some(({ pos }) => pos !== undefined));
+    await sleep(250);
+    const positions = client.heard.filter(({ pos }) => pos !== undefined);
+    expect(positions).toHaveLength(1);
+    expect(positions[0]!.ch).toBe("one:x");
+    expect(positions[0]!.pos).not.toBe(ok!.c);
+    await client.close();
+  });
+});
+
+describe("leaving", () => {
+  test("5.6: a drain advises a time to come back, closes with 1012, and refuses new ones", async () => {
+    await restart({ limits: QUICK });
+    const clients = await Promise.all(Array.from({ length: 5 }, () => TestClient.open(gateway.url)));
+    const drained = gateway.engine.drain();
+    expect(gateway.engine.unready).toBe("stopping");
+    expect((await upgrade(gateway.url, {})).status).toBe(503);
+    for (const client of clients) {
+      expect(await closed(client)).toBe(1012);
+      expect(client.byes).toEqual([{ n: 1012, code: "restart", after_ms: expect.any(Number) }]);
+    }
+    await drained;
+    expect(gateway.engine.connections).toBe(0);
+  });
+});
+
+describe("slow readers", () => {
+  const COUNT = 1_000;
+  const all = Array.from({ length: COUNT }, (_, index) => index + 1);
+  const text = "x".repeat(20_000); // 20 MB in all: more than the kernel's buffers take
+  const publishAll = async () => {
+    for (const n of all) {
+      source.publish("rt.t.g.x", n, text);
+      if (n % 10 === 0) await sleep(2);
+    }
+  };
+  const SMALL = { ...QUICK, authMs: 5_000, pingMs: 60_000, queueBytesMax: 256 * 1024, ringBytesMax: 1024 * 1024 };
+
+  test("4.11: one that takes nothing is closed with 4008 and resumes; the others get everything meanwhile", async () => {
+    await restart({ limits: SMALL });
+    const slow = await TestClient.open(gateway.url, "slow");
+    const quick = await TestClient.open(gateway.url, "quick");
+    await slow.subscribe("all:");
+    await quick.subscribe("all:");
+    slow.ws.pause();
+    await publishAll();
+    await eventually(() => quick.numbers("all:").length === COUNT && gateway.closed.includes("slow"));
+    expect(quick.numbers("all:")).toEqual(all);
+    expect(gateway.engine.hub.counters.behind).toBe(1);
+    slow.ws.resume();
+    await closed(slow);
+    const again = await TestClient.open(gateway.url, "slow");
+    const { ok } = await again.subscribe("all:", { cur: slow.cursors.get("all:") });
+    expect(ok?.recovered).toBe(true);
+    const before = slow.numbers("all:");
+    await eventually(() => before.length + again.numbers("all:").length >= COUNT);
+    expect([...before, ...again.numbers("all:")]).toEqual(all);
+    await again.close();
+    await quick.close();
+  });
+
+  test("4.11: one that pauses is caught up from the record without being closed", async () => {
+    await restart({ limits: { ...SMALL, stallMs: 10_000 } });
+    const client = await TestClient.open(gateway.url);
+    await client.subscribe("all:");
+    client.ws.pause();
+    await publishAll();
+    await eventually(() => gateway.engine.hub.counters.behind === 1);
+    client.ws.resume();
+    await eventually(() => client.numbers("all:").length >= COUNT);
+    source.publish("rt.t.g.x", COUNT + 1);
+    await eventually(() => client.numbers("all:").length > COUNT);
+    expect(client.numbers("all:")).toEqual([...all, COUNT + 1]);
+    expect(client.closed).toBeUndefined();
+    await client.close();
+  });
+
+  test("4.11: one that never catches up is closed with 4008", async () => {
+    await restart({ limits: { ...SMALL, stallMs: 10_000, lagMs: 150 } });
+    const client = await TestClient.open(gateway.url);
+    await client.subscribe("all:");
+    client.ws.pause();
+    await publishAll();
+    await eventually(() => gateway.closed.includes("slow"));
+    client.ws.terminate();
+  });
+});
+
+async function upgrade(
+  url: string,
+  headers: Record<string, string>,
+): Promise<{ status: number; body: string; headers: Record<string, unknown> }> {
+  const sent = request(url.replace("ws:", "http:"), {
+    headers: {
+      Connection: "Upgrade",
+      Upgrade: "websocket",
+      "Sec-WebSocket-Version": "13",
+      "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+      ...headers,
+    },
+  });
+  sent.end();
+  const [answer] = (await once(sent, "response")) as [
+    NodeJS.ReadableStream & { statusCode: number; headers: Record<string, unknown> },
+  ];
+  let body = "";
+  for await (const part of answer) body += String(part);
+  return { status: answer.statusCode, body, headers: answer.headers };
+}

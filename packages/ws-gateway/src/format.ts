@@ -1,0 +1,24 @@
+// How one wire protocol spells what a channel says. The engine encodes once per event × channel × view × format.
+
+import type { RenderedEvent } from "./policy.js";
+
+export interface Format {
+  readonly name: string;
+  /** Complete frames, ready to be written. */
+  event(channel: string, cursor: string, event: RenderedEvent): Buffer;
+  /** The cursor moved on without an event for this channel. */
+  position(channel: string, cursor: string): Buffer;
+  /** Events were passed over; the next one follows `cursor`. */
+  reset(channel: string, reason: string, cursor: string): Buffer;
+  /** The subscription is over: the right to it was taken back. */
+  ended(channel: string, code: string): Buffer;
+}
+
+/** Where a subscription's frames go: one connection, or a test. */
+export interface Sink {
+  readonly format: Format;
+  /** False when the queue is full; the frame was then not taken. */
+  offer(frame: Buffer): boolean;
+  /** Resolves with true when half of the queue is free, with false when nothing will be written any more. */
+  ready(): Promise<boolean>;
+}

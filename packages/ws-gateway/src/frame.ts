@@ -1,0 +1,21 @@
+// Complete server frames (RFC 6455 §5.2): unmasked, so one Buffer serves every socket. `ws` has no call for that.
+
+const FIN_TEXT = 0x81;
+
+export function textFrame(text: string): Buffer {
+  const payloadBytes = Buffer.byteLength(text);
+  const headerBytes = payloadBytes < 126 ? 2 : payloadBytes < 65_536 ? 4 : 10;
+  const frame = Buffer.allocUnsafe(headerBytes + payloadBytes);
+  frame[0] = FIN_TEXT;
+  if (headerBytes === 2) frame[1] = payloadBytes;
+  else if (headerBytes === 4) {
+    frame[1] = 126;
+    frame.writeUInt16BE(payloadBytes, 2);
+  } else {
+    frame[1] = 127;
+    frame.writeUInt32BE(0, 2);
+    frame.writeUInt32BE(payloadBytes, 6);
+  }
+  frame.write(text, headerBytes);
+  return frame;
+}

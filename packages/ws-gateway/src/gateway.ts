@@ -1,0 +1,228 @@
+// The engine of one process: one live log, one hub, many connections. It knows channels and cursors, nothing of intents.
+
+import { type Clock, type Log, newId, OutcryError } from "@outcry/protocol";
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { WebSocketServer } from "ws";
+import { ChannelHub } from "./channel-hub.js";
+import { CLOSE, type CloseReason } from "./close-codes.js";
+import { Connection, type ConnectionDeps } from "./connection.js";
+import { CursorCodec, type CursorKey } from "./cursor.js";
+import type { EventSource } from "./event-source.js";
+import type { Sink } from "./format.js";
+import { Gate } from "./gate.js";
+import { GATEWAY_LIMITS, type GatewayLimits } from "./limits.js";
+import { LiveLog } from "./live-log.js";
+import { SUBPROTOCOL } from "./native-format.js";
+import type { GatewayObserver } from "./observer.js";
+import { Flusher } from "./outbox.js";
+import type { EventPublisher, Policy, Principal, PublishableEvent, Published } from "./policy.js";
+import { Session, type SessionDeps } from "./session.js";
+import { refuseUpgrade } from "./upgrade.js";
+
+export interface GatewayDeps {
+  readonly source: EventSource;
+  readonly policy: Policy;
+  /** The first writes cursors, all read them. */
+  readonly cursorKeys: readonly CursorKey[];
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random?: () => number;
+  readonly publisher?: EventPublisher;
+  /** Origins of browsers that may connect, `*` for any; a request without Origin is no browser's and may always. */
+  readonly allowedOrigins?: readonly string[];
+  readonly limits?: Partial<GatewayLimits>;
+  readonly observer?: GatewayObserver;
+}
+
+export class GatewayEngine {
+  readonly liveLog: LiveLog;
+  readonly hub: ChannelHub;
+  readonly counters = { accepted: 0, refused: 0 };
+  readonly #deps: GatewayDeps;
+  readonly #limits: GatewayLimits;
+  readonly #connections = new Map<string, Connection>();
+  readonly #anonymous = new Set<Connection>();
+  readonly #server: WebSocketServer;
+  readonly #connectionDeps: ConnectionDeps;
+  readonly #sessionDeps: SessionDeps;
+  #sweeping: NodeJS.Timeout | undefined;
+  #started = false;
+  #draining = false;
+
+  constructor(deps: GatewayDeps) {
+    const limits = { ...GATEWAY_LIMITS, ...deps.limits };
+    const { source, policy, log, clock } = deps;
+    const cursors = new CursorCodec(deps.cursorKeys);
+    const hub = new ChannelHub({ cursors, render: (view, data) => policy.render(view, data), log });
+    const liveLog: LiveLog = new LiveLog({
+      source,
+      log,
+      limits,
+      keysOf: (subject) => policy.keysOf(subject),
+      onEvent: (event) => hub.deliver(event),
+      onReset: (reason) => {
+        hub.bind(liveLog.epoch);
+        hub.resetAll(reason, { seq: liveLog.last, time: liveLog.lastTime });
+      },
+    });
+    this.#deps = deps;
+    this.#limits = limits;
+    this.hub = hub;
+    this.liveLog = liveLog;
+    this.#sessionDeps = {
+      source,
+      policy,
+      log,
+      limits,
+      cursors,
+      hub,
+      liveLog,
+      observer: deps.observer,
+      reads: new Gate(limits.replaysMax),
+    };
+    this.#connectionDeps = {
+      ...this.#sessionDeps,
+      clock,
+      flusher: new Flusher(),
+      anonymous: this.#anonymous,
+      onClose: (connection, why) => this.#onClose(connection, why),
+    };
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false, // ten times the CPU, thirty times the memory; and the outbox writes past ws
+      maxPayload: limits.frameInBytesMax,
+      handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    });
+  }
+
+  /** Resolves when the head of the stream is known; until then it accepts nobody. */
+  async start(): Promise<void> {
+    this.#sweeping = setInterval(() => this.#sweep(), this.#limits.sweepMs);
+    await this.liveLog.start();
+    this.hub.bind(this.liveLog.epoch);
+    this.#started = true;
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Bytes that wait to be written, all connections together. */
+  get queueBytes(): number {
+    let bytes = 0;
+    for (const connection of this.#connections.values()) bytes += connection.queueBytes;
+    return bytes;
+  }
+
+  /** Connections by role; `anonymous` are those without identity. */
+  get roles(): Record<string, number> {
+    const roles: Record<string, number> = {};
+    for (const { principal } of this.#connections.values()) {
+      const role = principal?.role ?? "anonymous";
+      roles[role] = (roles[role] ?? 0) + 1;
+    }
+    return roles;
+  }
+
+  /** Why it should get no new connections; undefined when all is well. */
+  get unready(): string | undefined {
+    if (this.#draining) return "stopping";
+    return this.liveLog.ready ? undefined : "the event stream is not readable or its head is not proven";
+  }
+
+  /** For the HTTP server's `upgrade` event on the gateway's path. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const refusal = this.#refusalOf(request);
+    if (refusal !== undefined) {
+      this.counters.refused++;
+      return refuseUpgrade(socket, refusal);
+    }
+    this.#server.handleUpgrade(request, socket, head, (ws) => {
+      this.counters.accepted++;
+      const connection = new Connection(this.#connectionDeps, newId("con", this.#deps.clock), ws, socket);
+      this.#connections.set(connection.id, connection);
+    });
+  }
+
+  /** Subscriptions of one principal on any sink: for other wire protocols and for use in process. */
+  open(principal: Principal, sink: Sink): Session {
+    return new Session(this.#sessionDeps, principal, sink);
+  }
+
+  /** Appends, idempotent by event id; resolves when the stream has it, after which online subscribers get it. */
+  async publishEvent(channel: string, event: PublishableEvent): Promise<Published> {
+    if (this.#deps.publisher === undefined) throw new OutcryError("permission_denied", "this gateway has no publisher");
+    return this.#deps.publisher.publish(channel, event);
+  }
+
+  /** Keeps a connection alive and moves its clean-up on. False when there is no such connection here. */
+  heartbeat(connectionId: string): boolean {
+    const connection = this.#connections.get(connectionId);
+    connection?.heartbeat();
+    return connection !== undefined;
+  }
+
+  /** Closes what belongs to a principal that lost its right; returns how many. */
+  revoke(isRevoked: (principal: Principal) => boolean): number {
+    const revoked = [...this.#connections.values()].filter(
+      ({ principal }) => principal !== undefined && isRevoked(principal),
+    );
+    for (const connection of revoked) connection.end(CLOSE.revoked);
+    return revoked.length;
+  }
+
+  /** Sends everyone away, spread over `drainMs` with jittered advice, and stops. */
+  async drain(drainMs: number = this.#limits.drainMs): Promise<void> {
+    this.#draining = true;
+    const random = this.#deps.random ?? Math.random;
+    const spreadMs = Math.min(drainMs, this.#connections.size * this.#limits.drainMsPerConnection);
+    const leaving = [...this.#connections.values()].map(async (connection) => {
+      await sleep(random() * spreadMs);
+      connection.end(CLOSE.restart, Math.round(random() * spreadMs));
+    });
+    await Promise.all(leaving);
+    const until = performance.now() + this.#limits.closeMs;
+    while (this.#connections.size > 0 && performance.now() < until) await sleep(10);
+    this.stop();
+  }
+
+  /** At once. */
+  stop(): void {
+    this.#draining = true;
+    clearInterval(this.#sweeping);
+    this.liveLog.stop();
+    for (const connection of this.#connections.values()) connection.end(CLOSE.restart);
+  }
+
+  #refusalOf({ headers }: IncomingMessage): Parameters<typeof refuseUpgrade>[1] | undefined {
+    const { allowedOrigins = [] } = this.#deps;
+    const { origin } = headers;
+    if (this.#draining) return { status: 503, code: "shutting_down" };
+    if (!this.#started) return { status: 503, code: "dependency_unavailable", detail: "the gateway is starting" };
+    if (
+      this.#connections.size >= this.#limits.connectionsMax ||
+      this.#anonymous.size >= this.#limits.unauthenticatedMax
+    ) {
+      return { status: 503, code: "dependency_unavailable", detail: "too many connections" };
+    }
+    if (origin !== undefined && !allowedOrigins.includes("*") && !allowedOrigins.includes(origin))
+      return { status: 403, code: "permission_denied", detail: "this Origin is not allowed" };
+    const offered = headers["sec-websocket-protocol"];
+    if (offered !== undefined && !offered.split(",").some((name) => name.trim() === SUBPROTOCOL)) {
+      return { status: 400, code: "request_invalid", detail: `the subprotocol is ${SUBPROTOCOL}` };
+    }
+    return undefined;
+  }
+
+  #sweep(): void {
+    for (const connection of this.#connections.values()) connection.sweep();
+  }
+
+  #onClose(connection: Connection, why: CloseReason | undefined): void {
+    this.#connections.delete(connection.id);
+    this.#deps.observer?.closed(why?.code ?? "by_peer");
+  }
+}

@@ -1,0 +1,51 @@
+// Every bound of the gateway with its reason. Values that operators may change are defaults here and options of createGateway.
+
+const SECOND = 1_000;
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const GATEWAY_LIMITS = {
+  // what a client may send
+  frameInBytesMax: 64 * KIB, // 128 subscriptions with cursors are under 20 KiB
+  commandsPerSecond: 50, // a person's screen needs a few
+  commandsBurst: 300, // all subscriptions of one connection at once, twice
+  commandIdCharsMax: 64,
+  channelCharsMax: 200,
+  tokenCharsMax: 8 * KIB, // 32 channel names and the claims
+  subscriptionsMax: 128, // per connection: each costs a set entry in every dispatch
+  // what one process holds
+  connectionsMax: 20_000, // about 8 KB each; the storm after a crash must fit its successor
+  unauthenticatedMax: 2_000, // sockets that have sent nothing yet cost an attacker nothing
+  // waiting to be written, per connection
+  queueBytesMax: 1 * MIB,
+  queueFramesMax: 4_096, // small frames cost their array entry, not their bytes
+  writeBytesMax: 256 * KIB, // one write: beyond it the copy costs more than the system call
+  stallMs: 10 * SECOND, // a peer that takes nothing for so long is gone
+  lagMs: 60 * SECOND, // a reader that is slower than its channels for so long never catches up
+  // time
+  authMs: 5 * SECOND, // a browser sends its token in the first round trip
+  pingMs: 25 * SECOND, // below the 30 to 60 s of idle timeouts in proxies
+  pongMs: 10 * SECOND,
+  closeMs: 2 * SECOND, // for the peer's close frame; then the socket is destroyed
+  drainMs: 5 * SECOND, // at most, over which advice to reconnect is spread
+  drainMsPerConnection: 2, // a successor takes 500 handshakes a second without effort
+  sweepMs: 1 * SECOND, // how often deadlines are looked at
+  aheadMs: 5 * SECOND, // how long a cursor that another process gave out may be ahead of this one
+  // the live log
+  ringBytesMax: 16 * MIB, // some minutes of events: most reconnects are served without a read
+  ringEventsMax: 16_384,
+  heldBytesMax: 16 * MIB, // messages behind a hole; beyond it they are read from the record again
+  heldEventsMax: 8_192,
+  fillMessages: 500, // one page of a hole: 100k messages/s were measured, so 5 ms
+  fillBytesMax: 4 * MIB,
+  dispatchSlice: 256, // events between two turns of the event loop
+  tailCheckMs: 1 * SECOND, // how long the loss of the last message before a silence may stay unseen
+  headCheckMs: 3 * SECOND, // how long a stream that was replaced in silence may stay unseen
+  retryMs: 250,
+  // replay from the record
+  replayMessages: 256,
+  replayBytesMax: 256 * KIB,
+  replaysMax: 64, // reads of the record at the same time, of all connections
+} as const;
+
+export type GatewayLimits = { readonly [Name in keyof typeof GATEWAY_LIMITS]: number };

@@ -1,0 +1,273 @@
+// The stream as one process sees it: every event once, in order, without a hole, whatever the live path loses or doubles.
+// ADR-28's live messages are at most once, so contiguity is checked over the whole stream (per-subject chains miss losses on
+// wildcard channels) and holes are filled by unfiltered reads before anything behind them is dispatched.
+
+import { type Log, OutcryError } from "@outcry/protocol";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import type { EventSource, SourceHead, SourceMessage } from "./event-source.js";
+import { HeldMessages } from "./held-messages.js";
+import type { GatewayLimits } from "./limits.js";
+import { type LoggedEvent, Ring } from "./ring.js";
+
+export type ResetReason = "epoch" | "trimmed";
+
+export interface LiveLogDeps {
+  readonly source: EventSource;
+  readonly log: Log;
+  readonly limits: GatewayLimits;
+  /** Live keys of the channels that a subject belongs to. */
+  readonly keysOf: (subject: string) => readonly string[];
+  readonly onEvent: (event: LoggedEvent) => void;
+  /** Events were passed over and will not be dispatched; `last` is the new head. */
+  readonly onReset: (reason: ResetReason) => void;
+}
+
+export class LiveLog {
+  /** Sequence and time of the last dispatched event: the verified head. */
+  last = 0;
+  lastTime = 0;
+  epoch = "";
+  /** Counts resets: positions of an earlier generation mean nothing. */
+  generation = 0;
+  readonly ring: Ring;
+  readonly counters = {
+    heard: 0,
+    doubled: 0,
+    holes: 0,
+    filled: 0,
+    tailChecks: 0,
+    headChecks: 0,
+    resets: 0,
+    failures: 0,
+  };
+  readonly #deps: LiveLogDeps;
+  readonly #held: HeldMessages;
+  readonly #waiting = new Set<{ seq: number; done: () => void }>();
+  readonly #stopping: (() => void)[] = [];
+  readonly #firstVerified = deferred();
+  /** The head was proven since the connection came up. */
+  #verified = false;
+  #repairing = false;
+  #repairAgain = false;
+  #stopped = false;
+  #checkingTail = false;
+  #seenAtCheck = 0;
+  #headCheckedAt = 0;
+
+  constructor(deps: LiveLogDeps) {
+    this.#deps = deps;
+    this.#held = new HeldMessages({ eventsMax: deps.limits.heldEventsMax, bytesMax: deps.limits.heldBytesMax });
+    this.ring = new Ring({ bytesMax: deps.limits.ringBytesMax, eventsMax: deps.limits.ringEventsMax });
+  }
+
+  /** False while the head is unproven: the server is away, or the stream is gone. */
+  get ready(): boolean {
+    return this.#verified && this.#deps.source.up;
+  }
+
+  /** Resolves when the head is known for the first time. */
+  async start(): Promise<void> {
+    const { source, limits } = this.#deps;
+    this.#stopping.push(
+      source.listen((message) => this.#onMessage(message)),
+      source.onUp((up) => this.#onUp(up)),
+    );
+    const timer = setInterval(() => void this.#checkTail(), limits.tailCheckMs);
+    this.#stopping.push(() => clearInterval(timer));
+    this.#repair();
+    await this.#firstVerified.promise;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#firstVerified.resolve();
+    for (const stop of this.#stopping) stop();
+    for (const waiter of this.#waiting) waiter.done();
+  }
+
+  /** True when `seq` is dispatched, false when it is not within the time. */
+  async reach(seq: number, withinMs: number): Promise<boolean> {
+    if (this.last < seq) {
+      this.#repair();
+      await new Promise<void>((resolve) => {
+        const done = () => (clearTimeout(timer), this.#waiting.delete(waiter), resolve());
+        const waiter = { seq, done };
+        const timer = setTimeout(done, withinMs);
+        this.#waiting.add(waiter);
+      });
+    }
+    return this.last >= seq;
+  }
+
+  /** Looks at once whether this is still the same stream. */
+  check(): void {
+    this.#repair();
+  }
+
+  #onMessage(message: SourceMessage): void {
+    this.counters.heard++;
+    const next = message.seq === this.last + 1;
+    if (next && !this.#isStraggler(message) && this.#verified && !this.#repairing) return this.#accept(message);
+    if (message.seq <= this.last && this.#verified) {
+      this.counters.doubled++;
+      // In one stream an earlier sequence is not newer: this is another stream, or its clock was set back.
+      if (message.time > this.lastTime) this.#repair();
+      return;
+    }
+    if (!this.#repairing) this.counters.holes++;
+    this.#held.add(message); // what finds no room is read from the record
+    this.#repair();
+  }
+
+  #accept(message: SourceMessage): void {
+    const { seq, time, subject, data } = message;
+    const event = { seq, time, subject, data, keys: this.#deps.keysOf(subject) };
+    this.last = seq;
+    this.lastTime = time;
+    this.ring.push(event);
+    try {
+      this.#deps.onEvent(event);
+    } catch (error) {
+      this.counters.failures++;
+      this.#deps.log.error({ seq, subject, error: String(error) }, "gateway: an event could not be dispatched");
+    }
+    if (this.#waiting.size > 0) for (const waiter of this.#waiting) if (waiter.seq <= seq) waiter.done();
+  }
+
+  #onUp(up: boolean): void {
+    this.#verified = false; // what was published meanwhile was not heard, and the stream may be another one
+    if (up) this.#repair();
+  }
+
+  /** One repair at a time; a wish during one causes another behind it. */
+  #repair(): void {
+    this.#repairAgain = true;
+    if (!this.#repairing) void this.#repairUntilWhole();
+  }
+
+  async #repairUntilWhole(): Promise<void> {
+    this.#repairing = true;
+    while (this.#repairAgain && !this.#stopped) {
+      this.#repairAgain = false;
+      try {
+        await this.#repairOnce();
+      } catch (error) {
+        if (this.#verified) this.#deps.log.warn({ error: String(error) }, "gateway: the stream cannot be read");
+        this.#verified = false;
+        this.#repairAgain = this.#deps.source.up; // else the next connection begins anew
+        await sleep(this.#deps.limits.retryMs, undefined, { ref: false });
+      }
+    }
+    this.#repairing = false;
+  }
+
+  async #repairOnce(): Promise<void> {
+    const head = await this.#deps.source.head();
+    this.counters.headChecks++;
+    this.#headCheckedAt = performance.now();
+    this.#adopt(head);
+    while (this.last < head.lastSeq && !this.#stopped) await this.#fill();
+    await this.#release();
+    this.#verified = true;
+    this.#firstVerified.resolve();
+  }
+
+  /** Takes the head as proof of identity: another epoch, or a stream that ends before what was seen, is another stream. */
+  #adopt({ epoch, firstSeq, lastSeq, lastTime }: SourceHead): void {
+    if (this.epoch === "") {
+      this.epoch = epoch;
+      this.#jump(lastSeq, lastTime);
+    } else if (epoch !== this.epoch || lastSeq < this.last) {
+      this.epoch = epoch;
+      this.#held.clear(); // some may be of the lost stream; those of this one are read again
+      this.#repairAgain = true;
+      this.#reset("epoch", lastSeq, lastTime);
+    } else if (firstSeq > this.last + 1) {
+      this.#reset("trimmed", firstSeq - 1, this.lastTime);
+    }
+  }
+
+  async #fill(): Promise<void> {
+    const { source, limits } = this.#deps;
+    const { generation } = this;
+    const { messages } = await source.read({
+      seq: this.last + 1,
+      batch: limits.fillMessages,
+      bytesMax: limits.fillBytesMax,
+    });
+    this.#adopt(await source.head()); // proves that the page is of this stream: it may have been replaced behind the last look
+    if (generation !== this.generation) return;
+    if (messages.length === 0)
+      throw new OutcryError("dependency_unavailable", "the stream answers less than its own head");
+    for (const [at, message] of messages.entries()) {
+      if (message.seq <= this.last) continue;
+      if (message.seq > this.last + 1) this.#reset("trimmed", message.seq - 1, message.time);
+      this.#accept(message);
+      this.counters.filled++;
+      if (at % limits.dispatchSlice === limits.dispatchSlice - 1) await nextTurn();
+    }
+  }
+
+  /** Dispatches what was held back, up to the next hole. */
+  async #release(): Promise<void> {
+    let count = 0;
+    for (let next = this.#held.take(this.last); next !== undefined; next = this.#held.take(this.last)) {
+      if (this.#isStraggler(next)) this.#repairAgain = true;
+      else this.#accept(next);
+      if (++count % this.#deps.limits.dispatchSlice === 0) await nextTurn();
+    }
+    if (this.#held.size > 0) this.#repairAgain = true;
+  }
+
+  /** Older than its predecessor: of a stream that was replaced (or the clock was set back). The record decides. */
+  #isStraggler(message: SourceMessage): boolean {
+    return message.time < this.lastTime;
+  }
+
+  #reset(reason: ResetReason, last: number, time: number): void {
+    this.#deps.log.error(
+      { reason, from: this.last, to: last },
+      "gateway: events were lost to this process; subscriptions are reset",
+    );
+    this.counters.resets++;
+    this.#jump(last, time);
+    this.#deps.onReset(reason);
+    for (const waiter of this.#waiting) waiter.done();
+  }
+
+  #jump(last: number, time: number): void {
+    this.last = last;
+    this.lastTime = time;
+    this.generation++;
+    this.ring.clear(last);
+    this.#held.forgetUpTo(last);
+  }
+
+  /** Silence may be a loss: nothing follows the last message of a burst. */
+  async #checkTail(): Promise<void> {
+    const { source, limits } = this.#deps;
+    if (!source.up || this.#repairing || !this.#verified || this.#checkingTail) return;
+    if (performance.now() - this.#headCheckedAt >= limits.headCheckMs) return this.#repair();
+    const quiet = this.#seenAtCheck === this.last;
+    this.#seenAtCheck = this.last;
+    if (!quiet) return;
+    this.counters.tailChecks++;
+    this.#checkingTail = true;
+    try {
+      const { messages } = await source.read({ seq: this.last + 1, batch: 1, bytesMax: limits.fillBytesMax });
+      if (messages.length > 0 && messages[0]!.seq > this.last) this.#repair();
+    } catch {
+      this.#repair(); // finds out what is wrong and says so
+    } finally {
+      this.#checkingTail = false;
+    }
+  }
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve!: () => void;
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}

@@ -1,0 +1,89 @@
+// The wire protocol `outcry.v1`, client to server (docs/gateway-protocol.md §3): frames into commands. Nothing is decided here.
+
+import { type ErrorCode, type JsonObject, parseStrict } from "@outcry/protocol";
+import { GATEWAY_LIMITS } from "./limits.js";
+import type { CommandId } from "./native-format.js";
+
+export type Command =
+  | { readonly op: "auth"; readonly id: CommandId; readonly token: string }
+  | {
+      readonly op: "sub";
+      readonly id: CommandId;
+      readonly channel: string;
+      readonly cursor?: string;
+      readonly from?: "start";
+    }
+  | { readonly op: "unsub"; readonly id: CommandId; readonly channel: string }
+  | { readonly op: "ping"; readonly id: CommandId }
+  | { readonly op: "pong" };
+
+export type ReadCommand =
+  | { readonly kind: "ok"; readonly command: Command }
+  /** An object whose operation or members are not known: answered, and the next one is read. */
+  | { readonly kind: "refused"; readonly id: CommandId | undefined; readonly code: ErrorCode; readonly detail: string }
+  /** Not JSON objects: this peer does not speak the protocol. */
+  | { readonly kind: "broken"; readonly code: ErrorCode; readonly detail: string };
+
+const NEWLINE = 0x0a;
+
+/** One frame holds several JSON objects, one a line. Ends at the first broken one. */
+export function* readCommands(frame: Buffer): Generator<ReadCommand> {
+  for (let start = 0; start <= frame.length;) {
+    const at = frame.indexOf(NEWLINE, start);
+    const end = at < 0 ? frame.length : at;
+    const read = end > start ? readCommand(frame.subarray(start, end)) : undefined;
+    if (read !== undefined) yield read;
+    if (read?.kind === "broken") return;
+    start = end + 1;
+  }
+}
+
+function readCommand(line: Uint8Array): ReadCommand {
+  const parsed = parseStrict(line, { bytesMax: GATEWAY_LIMITS.frameInBytesMax });
+  if (parsed.kind === "refused") return { kind: "broken", code: parsed.code, detail: parsed.detail };
+  const { value } = parsed;
+  if (value === null || typeof value !== "object" || Array.isArray(value))
+    return { kind: "broken", code: "frame_invalid", detail: "not an object" };
+  const id = isCommandId(value.id) ? value.id : undefined;
+  const command =
+    value.op === "pong"
+      ? ({ op: "pong" } as const)
+      : id === undefined
+        ? "id is missing, or neither a short text nor an integer"
+        : toCommand(value, id);
+  return typeof command === "string"
+    ? { kind: "refused", id, code: "frame_invalid", detail: command }
+    : { kind: "ok", command };
+}
+
+const isCommandId = (id: unknown): id is CommandId =>
+  (typeof id === "string" && id.length > 0 && id.length <= GATEWAY_LIMITS.commandIdCharsMax) ||
+  (Number.isSafeInteger(id) && (id as number) >= 0);
+
+/** Unknown members are ignored; a text says what is wrong with a known one. */
+function toCommand({ op, token, ch, cur, from }: JsonObject, id: CommandId): Command | string {
+  switch (typeof op === "string" ? op : "") {
+    case "auth":
+      if (typeof token !== "string" || token.length > GATEWAY_LIMITS.tokenCharsMax)
+        return "token is not a text, or too long";
+      return { op: "auth", id, token };
+    case "sub":
+      if (typeof ch !== "string") return "ch is not a text";
+      if (cur !== undefined && typeof cur !== "string") return "cur is not a text";
+      if (from !== undefined && from !== "start") return 'from is not "start"';
+      if (cur !== undefined && from !== undefined) return "cur and from exclude each other";
+      return {
+        op: "sub",
+        id,
+        channel: ch,
+        ...(cur === undefined ? {} : { cursor: cur }),
+        ...(from === undefined ? {} : { from }),
+      };
+    case "unsub":
+      return typeof ch === "string" ? { op: "unsub", id, channel: ch } : "ch is not a text";
+    case "ping":
+      return { op: "ping", id };
+    default:
+      return "op is not auth, sub, unsub, ping or pong";
+  }
+}

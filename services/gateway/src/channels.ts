@@ -1,0 +1,94 @@
+// Which channels there are, who may open them, and which events belong to them (docs/gateway-protocol.md §7).
+// A backend's channels lie in its own namespace by their keys, so "not yours" and "does not exist" cannot differ.
+
+import { type ErrorCode, isId, parseTopic, TOPICS } from "@outcry/protocol";
+import type { Route, Routed } from "@outcry/ws-gateway";
+import type { GatewayPrincipal } from "./principal.js";
+
+const CHANNEL = /^([a-z]+):([A-Za-z0-9_.:-]{1,128})$/;
+export const PUBLIC_VIEW = "public";
+
+export interface Channel {
+  readonly kind: string;
+  readonly id: string;
+}
+
+export function parseChannel(channel: string): Channel | undefined {
+  const [, kind, id] = CHANNEL.exec(channel) ?? [];
+  return kind === undefined || id === undefined ? undefined : { kind, id };
+}
+
+export interface RouteDeps {
+  /** The one topic of an intent, or a filter that matches it alone. */
+  intentTopic(backendId: string | undefined, intentId: string): Promise<string>;
+}
+
+export function routeChannel(deps: RouteDeps, principal: GatewayPrincipal, name: string): Routed {
+  const channel = parseChannel(name);
+  if (channel === undefined) return refused("channel_invalid");
+  const place = placeOf(deps, principal, name, channel);
+  if (place === undefined) return refused("channel_forbidden");
+  const route: Route = { channel: name, view: PUBLIC_VIEW, ...place };
+  return { kind: "ok", route };
+}
+
+const refused = (code: ErrorCode): Routed => ({ kind: "refused", code });
+
+/** The key is the channel's own subject filter: what `keysOf` gives for each subject that it matches. */
+type Place = Pick<Route, "key" | "replayFilter">;
+
+const placeAt = (filter: string): Place => ({ key: filter, replayFilter: async () => filter });
+
+/** Undefined where the channel does not exist for this principal. */
+function placeOf(deps: RouteDeps, principal: GatewayPrincipal, name: string, { kind, id }: Channel): Place | undefined {
+  switch (principal.role) {
+    case "buyer":
+      return principal.channels.has(name) && kind !== "backend"
+        ? ofBackend(deps, principal.backendId, kind, id)
+        : undefined;
+    case "backend":
+      return ofBackend(deps, principal.backendId, kind, id);
+    case "node":
+      return kind === "node" && id === principal.nodeId ? placeAt(TOPICS.node(id)) : undefined;
+    case "operator":
+    case "admin":
+      return ofOperator(deps, kind, id);
+    default:
+      return principal satisfies never;
+  }
+}
+
+function ofBackend(deps: RouteDeps, backendId: string, kind: string, id: string): Place | undefined {
+  if (kind === "intent" && isId("int", id)) {
+    return { key: TOPICS.intentOfBackend(backendId, id), replayFilter: () => deps.intentTopic(backendId, id) };
+  }
+  if (kind === "buyer") return placeAt(TOPICS.buyer(backendId, id));
+  return kind === "backend" && id === backendId ? placeAt(TOPICS.backend(id)) : undefined;
+}
+
+function ofOperator(deps: RouteDeps, kind: string, id: string): Place | undefined {
+  if (kind === "intent" && isId("int", id)) {
+    return { key: TOPICS.anyIntent(id), replayFilter: () => deps.intentTopic(undefined, id) };
+  }
+  if (kind === "backend" && isId("bkd", id)) return placeAt(TOPICS.backend(id));
+  return kind === "node" && isId("nod", id) ? placeAt(TOPICS.node(id)) : undefined;
+}
+
+/** Keys of every channel that an event on this subject belongs to. Runs for each event of the stream. */
+export function keysOf(subject: string): string[] {
+  const topic = parseTopic(subject);
+  if (topic === undefined) return [];
+  const { kind, backend, buyer, id } = topic;
+  const keys = [`rt.*.${backend}.>`, `rt.*.${backend}.${buyer}.>`];
+  if (kind === "intent") keys.push(`rt.intent.${backend}.*.${id}`, `rt.intent.*.*.${id}`);
+  if (kind === "node") keys.push(subject);
+  return keys;
+}
+
+/** Whether an event on this topic may be published through this channel. */
+export function topicIsIn({ kind, id }: Channel, subject: string): boolean {
+  const topic = parseTopic(subject);
+  if (topic === undefined) return false;
+  if (kind === "backend") return keysOf(subject).includes(TOPICS.backend(id));
+  return (kind === "intent" || kind === "node") && topic.kind === kind && topic.id === id;
+}
