@@ -1,0 +1,82 @@
+// Verbs of operators and admins. What makes something new and has no key of its own is not repeated on its own account.
+
+import type {
+  ApiKeyCreated,
+  ApiKeyRequest,
+  ApiKeyView,
+  DeadLetter,
+  InviteCreated,
+  InviteRequest,
+  NodeChange,
+  NodeRecord,
+  NodeRegistration,
+  TokenCreated,
+  TokenRequest,
+} from "@outcry/protocol";
+import { call, type HttpDeps, type HttpRequest } from "./http.js";
+
+export interface Page<T> {
+  data: T[];
+  has_more: boolean;
+  next_cursor?: string;
+}
+
+export interface PageOptions {
+  limit?: number;
+  cursor?: string;
+}
+
+export interface NodesClient {
+  list(options?: PageOptions & { status?: NodeRecord["status"] }): Promise<Page<NodeRecord>>;
+  get(id: string): Promise<NodeRecord>;
+  register(registration: NodeRegistration): Promise<NodeRecord>;
+  update(id: string, change: NodeChange): Promise<NodeRecord>;
+  suspend(id: string, reason?: string): Promise<NodeRecord>;
+  resume(id: string): Promise<NodeRecord>;
+  remove(id: string): Promise<void>;
+}
+
+export interface AdminClient {
+  createApiKey(request: ApiKeyRequest): Promise<ApiKeyCreated>;
+  listApiKeys(): Promise<Page<ApiKeyView>>;
+  revokeApiKey(id: string): Promise<void>;
+  createInvite(request?: InviteRequest): Promise<InviteCreated>;
+  /** A short token for a buyer's browser. */
+  createToken(request: TokenRequest): Promise<TokenCreated>;
+  deadLetters(options?: PageOptions): Promise<Page<DeadLetter>>;
+  readonly nodes: NodesClient;
+}
+
+export function adminClient(http: HttpDeps): AdminClient {
+  const ask = async <T>(request: HttpRequest): Promise<T> => (await call<T>(http, request)).value;
+  const get = <T>(path: string) => ask<T>({ method: "GET", path, repeatable: true });
+  const create = <T>(path: string, body: unknown) => ask<T>({ method: "POST", path, body, repeatable: false });
+  const change = <T>(method: "POST" | "PATCH", path: string, body: unknown) =>
+    ask<T>({ method, path, body, repeatable: true });
+  const remove = (path: string) => ask<void>({ method: "DELETE", path, repeatable: true });
+  const node = (id: string) => `/v1/nodes/${encodeURIComponent(id)}`;
+  return {
+    createApiKey: (request) => create("/v1/api-keys", request),
+    listApiKeys: () => get("/v1/api-keys"),
+    revokeApiKey: (id) => remove(`/v1/api-keys/${encodeURIComponent(id)}`),
+    createInvite: (request = {}) => create("/v1/invites", request),
+    createToken: (request) => change("POST", "/v1/tokens", request), // stores nothing
+    deadLetters: (options = {}) => get(`/v1/dead-letters${queryOf({ ...options })}`),
+    nodes: {
+      list: (options = {}) => get(`/v1/nodes${queryOf({ ...options })}`),
+      get: (id) => get(node(id)),
+      register: async (registration) => (await create<{ node: NodeRecord }>("/v1/nodes", registration)).node,
+      update: (id, fields) => change("PATCH", node(id), fields),
+      suspend: (id, reason) => change("POST", `${node(id)}/suspend`, reason === undefined ? {} : { reason }),
+      resume: (id) => change("POST", `${node(id)}/resume`, {}),
+      remove: (id) => remove(node(id)),
+    },
+  };
+}
+
+function queryOf(fields: Record<string, string | number | undefined>): string {
+  const given = Object.entries(fields).filter((entry): entry is [string, string | number] => entry[1] !== undefined);
+  return given.length === 0
+    ? ""
+    : `?${new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)])).toString()}`;
+}

@@ -1,0 +1,122 @@
+// The client of backends, browsers and operators: the contract's verbs over HTTP, channels over the WebSocket. Needs fetch and, for events, a WebSocket.
+
+import {
+  type AcksView,
+  type Clock,
+  type IntentRequest,
+  type IntentView,
+  OutcryError,
+  type QuotesView,
+  type Receipt,
+  systemClock,
+} from "@outcry/protocol";
+import { type AdminClient, adminClient } from "./admin.js";
+import { broadcast, type BroadcastOptions, type BroadcastResult } from "./broadcast.js";
+import { EventStream, type EventsOptions } from "./event-stream.js";
+import type { WebSocketConstructor } from "./gateway-session.js";
+import { call, type HttpDeps, type HttpRequest } from "./http.js";
+import { collectAcks, type QuotesOptions, readQuotes } from "./wait-for.js";
+
+export interface ClientOptions {
+  /** Base URL of the HTTP API. */
+  url: string;
+  /** The gateway's address; by default `/v1/ws` under `url`. */
+  gatewayUrl?: string;
+  apiKey?: string;
+  /** In place of a key: asked before each request, and again when a token has expired. */
+  getToken?: () => string | Promise<string>;
+  fetch?: typeof fetch;
+  /** Node has one of its own from version 22 on; before that pass npm `ws`. */
+  WebSocket?: WebSocketConstructor;
+  clock?: Clock;
+  random?: () => number;
+}
+
+export interface EndView {
+  id: string;
+  status: string;
+  reason?: string;
+}
+
+export interface Client extends AdminClient {
+  /** Posts an intent; `targetNodes` replaces the choice by category and region. */
+  broadcast(
+    request: IntentRequest,
+    targetNodes?: readonly string[],
+    options?: BroadcastOptions,
+  ): Promise<BroadcastResult>;
+  /** Waits until no node is pending, at most that long. */
+  collectAcks(intentId: string, timeoutMs: number, options?: { signal?: AbortSignal }): Promise<AcksView>;
+  quotes(intentId: string, options?: QuotesOptions): Promise<QuotesView>;
+  intent(intentId: string): Promise<IntentView>;
+  receipts(intentId: string): Promise<Receipt[]>;
+  cancel(intentId: string, reason?: string): Promise<EndView>;
+  close(intentId: string, reason?: string): Promise<EndView>;
+  /** Each call has a connection of its own, for one channel or several. */
+  events(channels: string | readonly string[], options?: EventsOptions): EventStream;
+}
+
+export function createClient(options: ClientOptions): Client {
+  const baseUrl = options.url.replace(/\/+$/, "");
+  const clock = options.clock ?? systemClock;
+  const random = options.random ?? Math.random;
+  const http: HttpDeps = {
+    baseUrl,
+    credential: credentialOf(options),
+    renewable: options.getToken !== undefined,
+    fetch: options.fetch ?? ((...given) => fetch(...given)), // browsers refuse a fetch that is called as a method of something else
+    random,
+  };
+  const ask = async <T>(request: HttpRequest): Promise<T> => (await call<T>(http, request)).value;
+  const intentPath = (id: string, rest = "") => `/v1/intents/${encodeURIComponent(id)}${rest}`;
+  const end = (id: string, verb: "cancel" | "close", reason?: string) =>
+    ask<EndView>({
+      method: "POST",
+      path: intentPath(id, `/${verb}`),
+      body: reason === undefined ? {} : { reason },
+      repeatable: true,
+    });
+  const waiting = { http, clock };
+
+  return {
+    ...adminClient(http),
+    broadcast: (request, targetNodes, more) => broadcast(http, request, targetNodes, more),
+    collectAcks: (intentId, timeoutMs, more) => collectAcks(waiting, intentId, timeoutMs, more?.signal),
+    quotes: (intentId, more) => readQuotes(waiting, intentId, more),
+    intent: (intentId) => ask({ method: "GET", path: intentPath(intentId), repeatable: true }),
+    receipts: async (intentId) =>
+      (await ask<{ data: Receipt[] }>({ method: "GET", path: intentPath(intentId, "/receipts"), repeatable: true }))
+        .data,
+    cancel: (intentId, reason) => end(intentId, "cancel", reason),
+    close: (intentId, reason) => end(intentId, "close", reason),
+    events: (channels, more = {}) =>
+      new EventStream(
+        {
+          url: options.gatewayUrl ?? `${baseUrl.replace(/^http/, "ws")}/v1/ws`,
+          WebSocket: options.WebSocket ?? globalWebSocket(),
+          credential: http.credential,
+          renewable: http.renewable,
+          clock,
+          random,
+        },
+        typeof channels === "string" ? [channels] : channels,
+        more,
+      ),
+  };
+}
+
+function credentialOf({ apiKey, getToken }: ClientOptions): () => Promise<string> {
+  if (getToken !== undefined) return async () => getToken();
+  if (apiKey !== undefined) return () => Promise.resolve(apiKey);
+  throw new OutcryError("credentials_missing", "createClient needs apiKey or getToken");
+}
+
+function globalWebSocket(): WebSocketConstructor {
+  const { WebSocket } = globalThis as { WebSocket?: WebSocketConstructor };
+  if (WebSocket === undefined)
+    throw new OutcryError(
+      "config_invalid",
+      "there is no WebSocket here; pass one to createClient, for example npm `ws`",
+    );
+  return WebSocket;
+}

@@ -1,0 +1,8 @@
+export { ApiError, isApiError } from "./api-error.js";
+export type { AdminClient, NodesClient, Page, PageOptions } from "./admin.js";
+export type { BroadcastOptions, BroadcastResult } from "./broadcast.js";
+export { type Client, type ClientOptions, createClient, type EndView } from "./create-client.js";
+export type { ChannelMessage, ConnectionState, EventsOptions, EventStream } from "./event-stream.js";
+export type { WebSocketConstructor, WebSocketLike } from "./gateway-session.js";
+export type { QuotesOptions } from "./wait-for.js";
+export { isOutcryError, OutcryError } from "@outcry/protocol";

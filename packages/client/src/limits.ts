@@ -1,0 +1,20 @@
+// Bounds of a client, each with its reason.
+
+export const CLIENT_LIMITS = {
+  attemptsMax: 6, // with full jitter about 3 s of an outage, the time a killed NATS needs
+  retryBaseMs: 200,
+  retryCapMs: 5_000,
+  retryAfterMaxMs: 60_000, // a longer wish is the caller's decision: the error says how long
+  requestTimeoutMs: 30_000,
+  longPollSlackMs: 5_000, // how long after its own end a long poll may still be answered
+  pollPauseMs: 50, // between long polls that came back early
+  quotesPollMs: 250,
+  quotesPollFastMs: 50, // the first second, when most quotes come
+  reconnectBaseMs: 250,
+  reconnectCapMs: 15_000,
+  silenceSlackMs: 10_000, // beyond the gateway's ping interval the connection counts as dead
+  connectTimeoutMs: 10_000,
+  renewTokenAtShare: 0.8,
+  timerMaxMs: 2_147_483_647, // what setTimeout can hold
+  queuedMessagesMax: 10_000, // of a slow consumer; then the socket is closed and resumed once half is read
+} as const;
