@@ -1,0 +1,74 @@
+// The two servers for one machine: those named by NATS_URL and REDIS_URL, else children with their data under the data folder.
+
+import path from "node:path";
+import { type AuthFolder, openAuthFolder } from "@outcry/backbone";
+import type { Clock } from "@outcry/protocol";
+import {
+  type FoundServers,
+  type NatsTls,
+  type Progress,
+  type RunningNats,
+  type RunningRedis,
+  startNats,
+  startRedis,
+} from "@outcry/servers";
+
+export interface BrokerOptions {
+  dataDir: string;
+  /** Wished for; the next free one is used when it is taken. 0 = any. */
+  natsPort: number;
+  redisPort: number;
+  servers: FoundServers;
+  progress: Progress;
+  clock: Clock;
+  onUnexpectedExit: (what: string) => void;
+  /** TLS on the NATS listener. */
+  natsTls?: NatsTls;
+}
+
+export interface Brokers {
+  readonly nats: RunningNats;
+  readonly redis: RunningRedis;
+  readonly auth: AuthFolder;
+  readonly authDir: string;
+  stop(): Promise<void>;
+}
+
+export async function startBrokers(options: BrokerOptions): Promise<Brokers> {
+  const { dataDir, servers, progress, onUnexpectedExit } = options;
+  const authDir = path.join(dataDir, "nats-auth");
+  const auth = openAuthFolder(authDir, { clock: options.clock });
+  const { operator, system, app } = auth.tree;
+  const [nats, redis] = await Promise.all([
+    startNats({
+      binary: servers.natsServer.path,
+      dataDir: path.join(dataDir, "nats"),
+      port: options.natsPort,
+      progress,
+      onUnexpectedExit,
+      ...(options.natsTls === undefined ? {} : { tls: options.natsTls }),
+      operator: {
+        operatorJwt: operator.jwt,
+        systemAccountPublicKey: system.publicKey,
+        accounts: [system, app].map(({ publicKey, jwt }) => ({ publicKey, jwt })),
+        dirPath: path.join(dataDir, "nats-accounts"),
+      },
+    }),
+    startRedis({
+      binary: servers.redisServer.path,
+      dataDir: path.join(dataDir, "redis"),
+      port: options.redisPort,
+      progress,
+      onUnexpectedExit,
+    }),
+  ]);
+  return {
+    nats,
+    redis,
+    auth,
+    authDir,
+    async stop() {
+      await Promise.all([nats.stop(), redis.stop()]);
+    },
+  };
+}

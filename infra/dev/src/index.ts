@@ -1,0 +1,2 @@
+export { type BrokerOptions, type Brokers, startBrokers } from "./broker-servers.js";
+export { type Stack, type StackOptions, startStack } from "./stack.js";

@@ -1,0 +1,143 @@
+// npm start: servers, services, sample sellers, one real intent with its timeline. `--once` ends after the quotes are in.
+
+import { existsSync, renameSync } from "node:fs";
+import { parseArgs } from "node:util";
+import path from "node:path";
+import { createClient } from "@outcry/client";
+import { silentLog } from "@outcry/protocol";
+import { processEnv } from "@outcry/runtime";
+import { findServers } from "@outcry/servers";
+import WebSocket from "ws";
+import { demoKeys } from "./demo-keys.js";
+import { broadcastSample } from "./sample-broadcast.js";
+import { readSamples } from "./sample-data.js";
+import { type SampleSeller, startSampleSellers } from "./sample-sellers.js";
+import { type Stack, startStack } from "./stack.js";
+
+const PORTS = { http: 7070, nats: 4222, redis: 6379 };
+
+const HELP = `npm start [-- options]
+
+  --once        broadcast one intent, print its quotes, stop, exit 0
+  --no-sellers  no sample sellers and no sample intent
+  --fresh       begin with empty data (the old data folder is kept beside the new one)
+  --help
+
+Variables: OUTCRY_DATA_DIR (.outcry), OUTCRY_PORT (7070), OUTCRY_NATS_SERVER and OUTCRY_REDIS_SERVER
+(paths of the servers), and every variable of docs/configuration.md.
+`;
+
+const { values: flags } = parseArgs({
+  options: {
+    once: { type: "boolean" },
+    sellers: { type: "boolean", default: true },
+    fresh: { type: "boolean" },
+    help: { type: "boolean" },
+  },
+  allowNegative: true,
+});
+
+const startedAt = performance.now();
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const step = (line: string): void =>
+  say(`  ${String(Math.round(performance.now() - startedAt)).padStart(6)} ms  ${line}`);
+
+if (flags.help) say(HELP);
+else await main();
+
+async function main(): Promise<void> {
+  const env = processEnv();
+  const dataDir = path.resolve(env["OUTCRY_DATA_DIR"] || ".outcry");
+  if (flags.fresh) setAside(dataDir);
+  let stack: Stack | undefined;
+  let sellers: SampleSeller[] = [];
+  const stop = once(async () => {
+    say("\nStopping …");
+    await Promise.all(sellers.map((seller) => seller.stop()));
+    const clean = (await stack?.stop()) ?? true;
+    say(
+      clean
+        ? "Stopped; the data stays in " + path.relative(process.cwd(), dataDir) + "."
+        : "Stopped; something had to be cut off, see the log above.",
+    );
+    return clean;
+  });
+  onSignals(stop);
+
+  try {
+    say("Outcry");
+    const servers = await findServers({ dataDir, env, progress: step });
+    step(
+      `nats-server ${servers.natsServer.version} (${servers.natsServer.source}), redis-server ${servers.redisServer.version} (${servers.redisServer.source})`,
+    );
+    const ports = { ...PORTS, http: Number(env["OUTCRY_PORT"] || PORTS.http) };
+    stack = await startStack({ dataDir, ports, servers, env, progress: step });
+    step(`ready at ${stack.url}`);
+    if (flags.sellers) sellers = await showSample(stack, dataDir);
+    else await demoKeys(stack, dataDir);
+    sayWhereTo(stack, dataDir);
+  } catch (error) {
+    process.stderr.write(`\nOutcry could not start: ${error instanceof Error ? error.message : String(error)}\n`);
+    await stop();
+    process.exit(1);
+  }
+  if (flags.once) process.exit((await stop()) ? 0 : 1);
+  say("\nCtrl-C ends it.");
+}
+
+async function showSample(running: Stack, dataDir: string): Promise<SampleSeller[]> {
+  const keys = await demoKeys(running, dataDir);
+  const admin = createClient({ url: running.url, apiKey: keys.admin });
+  const backend = createClient({ url: running.url, apiKey: keys.backend, WebSocket: WebSocket as never });
+  const { catalog, intents } = readSamples();
+  const sellers = await startSampleSellers({
+    url: running.url,
+    stateDir: path.join(dataDir, "sellers"),
+    catalog,
+    admin,
+    log: silentLog,
+  });
+  step(
+    `${sellers.length} sample sellers: ${sellers.filter(({ behaviour }) => behaviour === "prompt").length} online, one late, one absent`,
+  );
+  await broadcastSample({ client: backend, sellers, intent: intents[0]!, say });
+  return sellers;
+}
+
+function sayWhereTo({ url, brokers, adminKey }: Stack, dataDir: string): void {
+  const rows = [
+    ["API", `${url}/v1`, "every operation: /openapi.json, every error: /errors/<code>"],
+    ["Socket", `${url.replace("http", "ws")}/v1/ws`, "protocol: docs/gateway-protocol.md"],
+    ["Health", `${url}/readyz`, "and /livez, /metrics"],
+    ["NATS", brokers.nats.url, `monitoring ${brokers.nats.monitorUrl}`],
+    ["Redis", brokers.redis.url, ""],
+    ["Keys", path.relative(process.cwd(), dataDir), "admin.key and backend.key of this development stack"],
+  ];
+  say("");
+  for (const [name, where, note] of rows) say(`  ${name!.padEnd(7)} ${where!.padEnd(34)} ${note}`);
+  if (adminKey !== undefined) say(`\n  Admin key, shown once: ${adminKey}`);
+  say(
+    `\n  Try:  OUTCRY_URL=${url} OUTCRY_API_KEY=$(cat ${path.relative(process.cwd(), path.join(dataDir, "backend.key"))}) node examples/backend/backend.mjs`,
+  );
+}
+
+function setAside(dataDir: string): void {
+  if (existsSync(dataDir)) renameSync(dataDir, `${dataDir}-${new Date().toISOString().replaceAll(/[:.]/g, "-")}`);
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  return () => (running ??= work());
+}
+
+/** The first signal stops in order, the second at once; the servers are stopped by their guard even then. */
+function onSignals(stop: () => Promise<boolean>): void {
+  let asked = false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (asked) process.exit(1);
+      asked = true;
+      void stop().then((clean) => process.exit(clean ? 0 : 1));
+    });
+  }
+}

@@ -1,0 +1,94 @@
+// npm run bench: how fast Outcry is, as ratios to raw loops that run in turns with it on the same servers.
+// It measures and shows; what the goals are and why stands in the design, what was done about them in docs/performance.md.
+
+import { type FoundServers, findServers } from "@outcry/servers";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg } from "node:os";
+import path from "node:path";
+import { repository } from "../workspaces.js";
+import type { Figures } from "./measure.js";
+import { type BenchOptions, HELP, type RowName, readOptions } from "./options.js";
+import { readIntents } from "./real-intents.js";
+import { fanOutRow } from "./rows/fan-out.js";
+import { intakeRow } from "./rows/intake.js";
+import { postRow } from "./rows/post.js";
+import { reachRow } from "./rows/reach.js";
+import type { Row } from "./rows/row.js";
+import { conditions, costTable, resultTable } from "./table.js";
+
+const rows: Record<RowName, Row> = { "fan-out": fanOutRow, post: postRow, reach: reachRow, intake: intakeRow };
+const begunMs = Date.now();
+const folder = path.join(repository, ".outcry", "bench");
+
+const read = readOptions(process.argv.slice(2));
+switch (read.kind) {
+  case "help":
+    process.stdout.write(HELP);
+    break;
+  case "wrong":
+    process.stderr.write(`${read.message}\n\n${HELP}`);
+    process.exitCode = 2;
+    break;
+  case "run":
+    await bench(read.options).catch((error: unknown) => {
+      process.stderr.write(`bench: ${error instanceof Error ? error.stack : String(error)}\n`);
+      process.exitCode = 1;
+    });
+}
+
+async function bench(options: BenchOptions): Promise<void> {
+  const servers = await findServers({
+    dataDir: path.join(repository, ".outcry"),
+    env: process.env,
+    progress: (line) => say("servers", line),
+  });
+  const machine = describeMachine(servers);
+  say("bench", `${machine.cpus} CPUs (${machine.model}), load average ${machine.loadBefore[0]}, ${machine.intents}`);
+  if (options.profile) mkdirSync(options.profile, { recursive: true });
+
+  const figures: Figures[] = [];
+  for (const name of options.rows) {
+    say(name, "starting its servers and processes");
+    const progress = (text: string) => say(name, text);
+    figures.push(...(await rows[name]({ ...options, servers, folder, progress })));
+  }
+  const results = {
+    machine: { ...machine, loadAfter: loadNow() },
+    options,
+    seconds: Math.round((Date.now() - begunMs) / 1_000),
+    figures,
+  };
+  const file = path.resolve(options.json ?? path.join(folder, `${machine.started.replaceAll(":", "-")}.json`));
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
+
+  process.stdout.write(`\n${resultTable(figures)}\n\n${costTable(figures)}\n\n${conditions(figures)}\n\n`);
+  const { loadBefore, loadAfter } = results.machine;
+  process.stdout.write(
+    `Medians of ${options.rounds} rounds of ${options.seconds} s per side, in turns; a ratio is the median of the rounds' ratios. ` +
+      `Everything on one machine with ${machine.cpus} CPUs; load average ${loadBefore[0]} → ${loadAfter[0]}. nats-server ${machine.nats} ` +
+      `and redis-server ${machine.redis} sync every write.\n${results.seconds} s; saved as ${path.relative(process.cwd(), file)}\n`,
+  );
+}
+
+function describeMachine({ natsServer, redisServer }: FoundServers) {
+  return {
+    started: new Date(begunMs).toISOString(),
+    node: process.version,
+    cpus: availableParallelism(),
+    model: cpus()[0]?.model ?? "unknown",
+    nats: natsServer.version,
+    redis: redisServer.version,
+    intents: readIntents().origin,
+    loadBefore: loadNow(),
+  };
+}
+
+function loadNow(): number[] {
+  return loadavg().map((load) => Math.round(load * 100) / 100);
+}
+
+function say(step: string, text: string): void {
+  const seconds = ((Date.now() - begunMs) / 1_000).toFixed(1).padStart(6);
+  process.stdout.write(`${seconds} s  ${step.padEnd(8)} ${text}\n`);
+}

@@ -1,0 +1,180 @@
+// Limit and Outcry in turns, one after the other in each round, so that whatever else the machine does meets both.
+
+import type { Run } from "./closed-loop.js";
+import { cpuUs, peakMemoryMiB } from "./process-cost.js";
+import { median, percentile, sum } from "./statistics.js";
+
+export interface Side {
+  /** Untimed: what the run will send. */
+  prepare(count: number): Promise<void>;
+  run(): Promise<Run>;
+  /** Untimed: until nothing of the run is left to do. */
+  settle?(): Promise<void>;
+  /** Not counted at the start of a run. */
+  rampMs?: number;
+}
+
+/** One line of the table. */
+export interface Comparison {
+  label: string;
+  /** What a rate counts: `pairs`, `posts`, `quotes`. */
+  unit: string;
+  /** Messages of one item: an intent to 1,000 nodes is 1,000 pairs. */
+  perItem: number;
+  limit: Side;
+  ours: Side;
+  limitIs: string;
+  /** Connections, in flight, processes. */
+  conditions: string;
+  /** Of DESIGN "Speed to reach"; undefined = shown for information. */
+  goal: { of: "rate"; atLeast: number } | { of: "p99"; atMost: number } | undefined;
+  /** Items of the first run, before a rate is known. */
+  firstCount: number;
+  countMax: number;
+  pids: Readonly<Record<string, number>>;
+}
+
+export interface SideFigures {
+  rounds: { rate: number; items: number; seconds: number }[];
+  /** Median over the rounds, messages per second. */
+  rate: number;
+  p50Ms: number;
+  p99Ms: number;
+  latencies: number;
+  /** By process. */
+  cpuUsPerMessage: Record<string, number>;
+}
+
+export interface Figures {
+  row: string;
+  label: string;
+  unit: string;
+  limitIs: string;
+  conditions: string;
+  goal: Comparison["goal"];
+  limit: SideFigures;
+  ours: SideFigures;
+  /** Median of the rounds' own ratios; of p99 over all rounds where the goal is one. */
+  ratio: number;
+  ratioRange: [number, number];
+  peakMemoryMiB: Record<string, number>;
+  notes: string[];
+}
+
+export interface MeasureOptions {
+  rounds: number;
+  seconds: number;
+  progress: (text: string) => void;
+}
+
+export async function measure(row: string, comparison: Comparison, options: MeasureOptions): Promise<Figures> {
+  const { rounds, progress } = options;
+  const limit = new Measured(comparison, comparison.limit);
+  const ours = new Measured(comparison, comparison.ours);
+  progress("warm-up");
+  for (const side of [limit, ours]) await side.warmUp(options.seconds);
+  for (let round = 1; round <= rounds; round++) {
+    // In turns, too, who comes first: each is half of the time behind the other.
+    for (const side of round % 2 === 1 ? [limit, ours] : [ours, limit]) await side.round();
+    const ratio = ours.lastRate / limit.lastRate;
+    progress(
+      `round ${round} of ${rounds}: ${rounded(limit.lastRate)} → ${rounded(ours.lastRate)} (${ratio.toFixed(2)})`,
+    );
+  }
+  return figuresOf(row, comparison, limit, ours);
+}
+
+const rounded = (rate: number): string => Math.round(rate).toLocaleString("en");
+
+class Measured {
+  readonly rounds: SideFigures["rounds"] = [];
+  readonly roundLatencies: number[][] = [];
+  readonly #cpuUs: Record<string, number> = {};
+  readonly #side: Side;
+  readonly #comparison: Comparison;
+  #messages = 0;
+  #count: number;
+
+  constructor(comparison: Comparison, side: Side) {
+    this.#comparison = comparison;
+    this.#side = side;
+    this.#count = comparison.firstCount;
+  }
+
+  get lastRate(): number {
+    return this.rounds.at(-1)!.rate;
+  }
+
+  /** Twice: the second run is compiled code, and tells how many items fill a round. */
+  async warmUp(seconds: number): Promise<void> {
+    for (let run = 0; run < 2; run++) {
+      await this.#side.prepare(this.#count);
+      const { count, seconds: took } = await this.#side.run();
+      await this.#side.settle?.();
+      const wanted = (count / took) * (seconds + (this.#side.rampMs ?? 0) / 1_000);
+      this.#count = Math.min(this.#comparison.countMax, Math.max(this.#comparison.firstCount, Math.ceil(wanted)));
+    }
+  }
+
+  async round(): Promise<void> {
+    const { pids, perItem } = this.#comparison;
+    await this.#side.prepare(this.#count);
+    const before = mapOf(pids, cpuUs);
+    const run = await this.#side.run();
+    const after = mapOf(pids, cpuUs);
+    for (const [name, until] of Object.entries(after))
+      this.#cpuUs[name] = (this.#cpuUs[name] ?? 0) + until - before[name]!;
+    this.#messages += this.#count * perItem;
+    this.roundLatencies.push(run.latenciesMs);
+    this.rounds.push({ rate: (run.count * perItem) / run.seconds, items: run.count, seconds: run.seconds });
+    await this.#side.settle?.();
+  }
+
+  figures(): SideFigures {
+    const latencies = this.roundLatencies.flat();
+    return {
+      rounds: this.rounds,
+      rate: median(this.rounds.map(({ rate }) => rate)),
+      p50Ms: percentile(latencies, 0.5),
+      p99Ms: percentile(latencies, 0.99),
+      latencies: latencies.length,
+      cpuUsPerMessage: Object.fromEntries(Object.entries(this.#cpuUs).map(([name, us]) => [name, us / this.#messages])),
+    };
+  }
+}
+
+function figuresOf(row: string, comparison: Comparison, limit: Measured, ours: Measured): Figures {
+  const { label, unit, limitIs, conditions, goal, pids } = comparison;
+  const [limitFigures, oursFigures] = [limit.figures(), ours.figures()];
+  const ratios = ours.rounds.map((_, index) =>
+    goal?.of === "p99"
+      ? percentile(ours.roundLatencies[index]!, 0.99) / percentile(limit.roundLatencies[index]!, 0.99)
+      : ours.rounds[index]!.rate / limit.rounds[index]!.rate,
+  );
+  return {
+    row,
+    label,
+    unit,
+    limitIs,
+    conditions,
+    goal,
+    limit: limitFigures,
+    ours: oursFigures,
+    ratio: goal?.of === "p99" ? oursFigures.p99Ms / limitFigures.p99Ms : median(ratios),
+    ratioRange: [Math.min(...ratios), Math.max(...ratios)],
+    peakMemoryMiB: mapOf(pids, peakMemoryMiB),
+    notes: [],
+  };
+}
+
+/** Without the processes that tell nothing. */
+function mapOf(
+  pids: Readonly<Record<string, number>>,
+  read: (pid: number) => number | undefined,
+): Record<string, number> {
+  const entries = Object.entries(pids).map(([name, pid]) => [name, read(pid)] as const);
+  return Object.fromEntries(entries.filter((entry): entry is [string, number] => entry[1] !== undefined));
+}
+
+/** All CPU of all processes, µs per message. */
+export const totalCpu = (side: SideFigures): number => sum(Object.values(side.cpuUsPerMessage));

@@ -1,0 +1,72 @@
+// What may be said on the command line of `npm run bench`.
+
+import { parseArgs } from "node:util";
+
+export const ROW_NAMES = ["fan-out", "post", "reach", "intake"] as const;
+export type RowName = (typeof ROW_NAMES)[number];
+
+export interface BenchOptions {
+  rows: readonly RowName[];
+  /** Measured rounds of each side, after the warm-up. */
+  rounds: number;
+  /** Of one side in one round. */
+  seconds: number;
+  /** Where the results go; undefined = a file of its own under .outcry/bench. */
+  json: string | undefined;
+  /** Folder for a CPU profile of each row's service, taken in one more round that is not counted. */
+  profile: string | undefined;
+}
+
+export const HELP = `npm run bench [-- options]
+
+Measures Outcry against raw loops on the same servers, in turns within one run, and prints ratios.
+
+  --rows a,b       of: ${ROW_NAMES.join(", ")}        (default: all)
+  --rounds n       measured rounds per side, at least 1        (default: 5)
+  --seconds s      length of one side in one round             (default: 1)
+  --quick          2 rounds of 0.2 s: a sample, no figures
+  --json file      where the results go                        (default: .outcry/bench/<time>.json)
+  --profile dir    one more round per row with a CPU profile of the service, as .cpuprofile files
+  --help           this text
+
+Rows
+  fan-out   1,000, 100 and 10 nodes, 8 intents in flight: delivered and their acks recorded
+  post      POST /v1/intents accepted per second, 1, 16 and 128 connections
+  reach     POST until the last of 100 nodes has the intent, 99th percentile
+  intake    quotes stored, verified, ranked and announced
+`;
+
+export type ReadOptions =
+  | { kind: "run"; options: BenchOptions }
+  | { kind: "help" }
+  | { kind: "wrong"; message: string };
+
+export function readOptions(args: readonly string[]): ReadOptions {
+  try {
+    const { values } = parseArgs({
+      args: args.filter((arg) => arg !== "--"),
+      options: {
+        rows: { type: "string" },
+        rounds: { type: "string" },
+        seconds: { type: "string" },
+        quick: { type: "boolean", default: false },
+        json: { type: "string" },
+        profile: { type: "string" },
+        help: { type: "boolean", default: false },
+      },
+    });
+    if (values.help) return { kind: "help" };
+    const rows = values.rows?.split(",").map((name) => name.trim()) ?? [...ROW_NAMES];
+    const unknown = rows.find((name) => !ROW_NAMES.includes(name as RowName));
+    if (unknown !== undefined)
+      return { kind: "wrong", message: `there is no row ${unknown}; there are ${ROW_NAMES.join(", ")}` };
+    const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
+    const seconds = Number(values.seconds ?? (values.quick ? 0.2 : 1));
+    if (!Number.isInteger(rounds) || rounds < 1) return { kind: "wrong", message: "--rounds must be 1 or more" };
+    if (!(seconds > 0 && seconds <= 60)) return { kind: "wrong", message: "--seconds must be above 0 and at most 60" };
+    const { json, profile } = values;
+    return { kind: "run", options: { rows: rows as RowName[], rounds, seconds, json, profile } };
+  } catch (error) {
+    return { kind: "wrong", message: error instanceof Error ? error.message : String(error) };
+  }
+}

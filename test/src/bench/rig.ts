@@ -1,0 +1,152 @@
+// The servers and processes of one row, fresh and in a folder of their own; gone without a trace at the end.
+
+import { jetstreamManager } from "@nats-io/jetstream";
+import { type Brokers, startBrokers } from "@outcry/dev";
+import { systemClock } from "@outcry/protocol";
+import type { FoundServers } from "@outcry/servers";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import path from "node:path";
+import { type Child, startChild } from "./child-process.js";
+import type { BareHttpVerbs } from "./child/bare-http.js";
+import type { IntakeVerbs } from "./child/intake.js";
+import type { LoadVerbs } from "./child/load.js";
+import { BARE, type Place, connectBare } from "./child/place.js";
+import type { ServiceVerbs } from "./child/service.js";
+
+const SELLER_CONNECTIONS = 4;
+const BARE_BYTES_MAX = 8 * 1024 ** 3;
+const REGISTRY_WAIT_MS = 10_000;
+
+export interface RigOptions {
+  servers: FoundServers;
+  folder: string;
+  sellers: number;
+  intake?: boolean;
+  bareHttp?: boolean;
+}
+
+export interface Rig {
+  readonly service: Child<ServiceVerbs>;
+  readonly load: Child<LoadVerbs>;
+  readonly intake: Child<IntakeVerbs> | undefined;
+  readonly bareHttp: Child<BareHttpVerbs> | undefined;
+  readonly url: string;
+  readonly bareUrl: string;
+  readonly apiKey: string;
+  readonly nodes: readonly string[];
+  readonly sellerConnections: number;
+  /** Process ids by the name that the table shows. */
+  readonly pids: Readonly<Record<string, number>>;
+  stop(): Promise<void>;
+}
+
+export async function startRig(options: RigOptions): Promise<Rig> {
+  mkdirSync(options.folder, { recursive: true });
+  const dataDir = mkdtempSync(path.join(options.folder, "data-"));
+  const undo: (() => Promise<unknown>)[] = [async () => rmSync(dataDir, { recursive: true, force: true })];
+  const stop = async (): Promise<void> => {
+    for (const step of undo.splice(0).toReversed()) await step();
+  };
+  try {
+    return { ...(await startAll(options, dataDir, undo)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startAll(
+  options: RigOptions,
+  dataDir: string,
+  undo: (() => Promise<unknown>)[],
+): Promise<Omit<Rig, "stop">> {
+  const brokers = await startBrokers({
+    dataDir,
+    natsPort: 0,
+    redisPort: 0,
+    servers: options.servers,
+    progress: () => undefined,
+    clock: systemClock,
+    onUnexpectedExit: (what) => process.stderr.write(`bench: ${what}\n`),
+  });
+  undo.push(() => brokers.stop());
+  const place: Place = { natsUrl: brokers.nats.url, redisUrl: brokers.redis.url, authDir: brokers.authDir };
+  await addBareStream(place);
+
+  const service = startChild<ServiceVerbs>("service");
+  undo.push(() => service.stop());
+  const load = startChild<LoadVerbs>("load");
+  undo.push(() => load.stop());
+  const intake = options.intake ? startChild<IntakeVerbs>("intake") : undefined;
+  if (intake) undo.push(() => intake.stop());
+  const bareHttp = options.bareHttp ? startChild<BareHttpVerbs>("bare-http") : undefined;
+  if (bareHttp) undo.push(() => bareHttp.stop());
+
+  const sellers = { place, count: options.sellers, connections: SELLER_CONNECTIONS };
+  const [{ url, apiKey }, records] = await Promise.all([
+    service.call("start", place),
+    load.call("openSellers", sellers),
+  ]);
+  const nodes = records.map(({ id }) => id);
+  const [bareUrl] = await Promise.all([
+    bareHttp?.call("start", { place, nodes }),
+    intake?.call("start", place),
+    service.call("registerNodes", records),
+  ]);
+  await untilSelectable(url, apiKey, nodes.length);
+  return {
+    service,
+    load,
+    intake,
+    bareHttp,
+    url,
+    apiKey,
+    bareUrl: bareUrl ?? "",
+    nodes,
+    sellerConnections: SELLER_CONNECTIONS,
+    pids: pidsOf(brokers, {
+      service,
+      ...(intake ? { intake } : {}),
+      ...(bareHttp ? { "bare http": bareHttp } : {}),
+      load,
+    }),
+  };
+}
+
+function pidsOf(brokers: Brokers, children: Record<string, { pid: number }>): Record<string, number> {
+  const own = Object.entries(children).map(([name, { pid }]) => [name, pid] as const);
+  return Object.fromEntries([...own, ["nats-server", brokers.nats.pid], ["redis-server", brokers.redis.pid]]);
+}
+
+async function addBareStream(place: Place): Promise<void> {
+  const connection = await connectBare(place, "setup");
+  const manager = await jetstreamManager(connection);
+  await manager.streams.add({
+    name: BARE.stream,
+    subjects: [BARE.subjects],
+    storage: "file",
+    max_bytes: BARE_BYTES_MAX,
+    allow_atomic: true,
+  });
+  await connection.close();
+}
+
+/** The registry is followed: a node is chosen a moment after it is written. */
+async function untilSelectable(url: string, apiKey: string, nodes: number): Promise<void> {
+  const untilMs = Date.now() + REGISTRY_WAIT_MS;
+  for (let attempt = 0; Date.now() < untilMs; attempt++) {
+    const response = await fetch(`${url}/v1/intents`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${apiKey}`,
+        "content-type": "application/json",
+        "idempotency-key": `probe-${attempt}`,
+      },
+      body: JSON.stringify({ line_items: [{ query: "probe" }], context: { currency: "EUR" } }),
+    });
+    const { targets } = (await response.json()) as { targets?: number };
+    if (targets === nodes) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`the registry does not show ${nodes} nodes within ${REGISTRY_WAIT_MS / 1_000} s`);
+}

@@ -1,0 +1,86 @@
+// Everything that the record holds, as plain data for the checker: read by the services' own NATS user, changed by nobody.
+
+import { type Backbone, connectBackbone, readAll, type Stored } from "@outcry/backbone";
+import { type EndRecord, type IntentRecord, QUOTE_SIGNATURE_HEADER } from "@outcry/delivery";
+import type { Brokers } from "@outcry/dev";
+import { type Event, silentLog, STREAMS, systemClock } from "@outcry/protocol";
+
+export interface Entry<T> {
+  seq: number;
+  /** When the stream stored it. */
+  timeMs: number;
+  subject: string;
+  value: T;
+}
+
+export interface QuoteEntry {
+  envelope: string;
+  signed: boolean;
+}
+
+export interface DeadEntry {
+  kind: string;
+  cause: string;
+  attempts: number;
+  intent_id?: string;
+  node_id?: string;
+  source?: { stream: string; sequence: number; subject: string };
+  payload?: string;
+}
+
+export interface RecordCopy {
+  intents: Entry<IntentRecord>[];
+  ends: Entry<EndRecord>[];
+  events: Entry<Event>[];
+  quotes: Entry<QuoteEntry>[];
+  deadLetters: Entry<DeadEntry>[];
+}
+
+export interface RecordReader {
+  /** Everything so far. What was read before is not read again. */
+  read(): Promise<RecordCopy>;
+  readonly backbone: Backbone;
+  close(): Promise<void>;
+}
+
+export async function openRecord(brokers: Brokers): Promise<RecordReader> {
+  const backbone = await connectBackbone({
+    servers: [brokers.nats.url],
+    credentials: { creds: brokers.auth.creds.service },
+    name: "record-reader",
+    inboxPrefix: "_INBOX_svc",
+    log: silentLog,
+    clock: systemClock,
+  });
+  const copy: RecordCopy = { intents: [], ends: [], events: [], quotes: [], deadLetters: [] };
+  const next = new Map<string, number>();
+
+  async function readOn(stream: string, take: (stored: Stored) => void): Promise<void> {
+    for await (const stored of readAll(backbone, stream, { fromSeq: next.get(stream) ?? 1 })) {
+      take(stored);
+      next.set(stream, stored.seq + 1);
+    }
+  }
+
+  return {
+    backbone,
+    async read() {
+      await readOn(STREAMS.intents, (stored) => {
+        if (stored.subject.endsWith(".end")) copy.ends.push(entry(stored, json<EndRecord>(stored)));
+        else copy.intents.push(entry(stored, json<IntentRecord>(stored)));
+      });
+      await readOn(STREAMS.events, (stored) => copy.events.push(entry(stored, json<Event>(stored))));
+      await readOn(STREAMS.quotes, (stored) => {
+        const signed = stored.headers.last(QUOTE_SIGNATURE_HEADER) !== undefined;
+        copy.quotes.push(entry(stored, { envelope: textOf(stored), signed }));
+      });
+      await readOn(STREAMS.deadLetters, (stored) => copy.deadLetters.push(entry(stored, json<DeadEntry>(stored))));
+      return copy;
+    },
+    close: () => backbone.close(),
+  };
+}
+
+const textOf = (stored: Stored): string => Buffer.from(stored.data).toString("utf8");
+const json = <T>(stored: Stored): T => JSON.parse(textOf(stored)) as T;
+const entry = <T>({ seq, time, subject }: Stored, value: T): Entry<T> => ({ seq, timeMs: time, subject, value });

@@ -1,0 +1,140 @@
+// The nodes of a fault test. Each has one manner; what it was told about its quotes is kept for the checker.
+
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { createUser } from "@nats-io/nkeys";
+import { connect, jwtAuthenticator, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { createNode, type IntentHandler, type SellerNode } from "@outcry/node";
+import { buildAck, canonicalize, digestOf, type NodeCredentials, SUBJECTS } from "@outcry/protocol";
+import { seeded } from "./sizes.js";
+
+/** `late` answers from the second attempt on, `ackOnly` never quotes, `silent` never answers at all. */
+export type Manner = "quote" | "twoQuotes" | "decline" | "slow" | "ackOnly" | "late" | "silent";
+
+export interface StoredReport {
+  intentId: string;
+  nodeId: string;
+  quoteId: string;
+  digest: string;
+}
+
+export interface Seller {
+  readonly nodeId: string;
+  readonly manner: Manner;
+  /** Its delivery must never be called dead. */
+  readonly healthy: boolean;
+  /** Quotes that it was told are stored. */
+  readonly stored: StoredReport[];
+  stop(): Promise<void>;
+}
+
+export interface SellerDeps {
+  url: string;
+  invite: () => Promise<string>;
+  dataDir: string;
+  seed: number;
+}
+
+export async function startSeller(deps: SellerDeps, name: string, manner: Manner): Promise<Seller> {
+  const stateDir = path.join(deps.dataDir, "sellers", name);
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const natsSeed = new TextDecoder().decode(createUser().getSeed());
+  let credentials: NodeCredentials | undefined;
+  const node = createNode({
+    url: deps.url,
+    stateDir,
+    natsSeed,
+    invite: await deps.invite(),
+    registration: { name, categories: ["*"], regions: ["*"] },
+    // Its own credentials are what a bare connection of the same node needs.
+    fetch: async (input, init) => {
+      const response = await fetch(input, init);
+      const body = response.ok ? ((await response.clone().json()) as Partial<NodeCredentials>) : {};
+      if (body.nats_user_jwt !== undefined) credentials = body as NodeCredentials;
+      return response;
+    },
+  });
+  const stored: StoredReport[] = [];
+  node.onIntent(handlerOf(manner, seeded(deps.seed)));
+  const { nodeId } = await node.start();
+  if (process.env["DBG"]) {
+    node.on("error", (e) => console.log(name, manner, String(e.error), e.intentId));
+    node.on("status", (e) => console.log(name, JSON.stringify(e)));
+  }
+  node.on("quote", ({ intentId, quoteId, outcome }) => {
+    if (outcome.kind === "stored") stored.push({ intentId, nodeId, quoteId, digest: outcome.digest });
+  });
+  const stop =
+    manner === "late" || manner === "silent"
+      ? await replaceByBare(node, manner, credentials!, natsSeed)
+      : () => drain(node);
+  return { nodeId, manner, healthy: manner !== "late" && manner !== "silent", stored, stop };
+}
+
+async function drain(node: SellerNode): Promise<void> {
+  await node.drain({ timeoutMs: 500 });
+}
+
+function handlerOf(manner: Manner, random: () => number): IntentHandler {
+  const price = () => ({ amountMinor: 1_000 + Math.floor(random() * 9_000) });
+  return async (_intent, context) => {
+    switch (manner) {
+      case "quote":
+        return context.quote(price());
+      case "twoQuotes":
+        return [context.quote(price()), context.quote(price())];
+      case "slow":
+        await sleepUnlessAborted(Math.min(300 + random() * 1_500, context.remainingMs() + 500), context.signal);
+        return context.quote(price());
+      case "ackOnly":
+        await sleepUnlessAborted(context.remainingMs() + 5_000, context.signal);
+        return context.decline();
+      case "decline":
+      case "late":
+      case "silent":
+        return context.decline("no_inventory");
+    }
+  };
+}
+
+function sleepUnlessAborted(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}
+
+/** A bare connection in the node's name: it answers as the SDK never would. */
+async function replaceByBare(node: SellerNode, manner: "late" | "silent", credentials: NodeCredentials, seed: string) {
+  await drain(node);
+  if (manner === "silent") return async () => undefined;
+  const { node_id: nodeId, nats_urls: servers, nats_user_jwt: jwt, inbox_prefix: inboxPrefix } = credentials;
+  const connection = await connect({
+    servers,
+    inboxPrefix,
+    authenticator: jwtAuthenticator(jwt, new TextEncoder().encode(seed)),
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 200,
+    ignoreAuthErrorAbort: true,
+  });
+  connection.subscribe(SUBJECTS.nodeIntent(nodeId), {
+    callback: (_error, message) => answerLate(connection, nodeId, message),
+  });
+  await connection.flush();
+  return () => connection.close();
+}
+
+function answerLate(connection: NatsConnection, nodeId: string, message: Msg): void {
+  const attempt = Number(message.headers?.get("Outcry-Attempt"));
+  if (attempt < 2) return;
+  const { id } = message.json<{ id: string }>();
+  const ack = buildAck(digestOf(message.data), attempt, "declined", "capacity");
+  connection.publish(SUBJECTS.ack(nodeId, id), canonicalize(ack));
+}
