@@ -65,7 +65,7 @@ function workspaceFolders() {
 
 async function install() {
   const version = manifest.packageManager.split("@")[1];
-  const [command, args] = pnpmCommand(version);
+  const { command, args } = pnpmCommand(version);
   say("install", command === "npx" ? `getting pnpm ${version} and the packages` : "bringing the packages up to date");
   let shownAt = Date.now();
   const { code, signal, output } = await run(
@@ -99,7 +99,7 @@ function pnpmCommand(version) {
     existsSync(local) &&
     existsSync(localManifest) &&
     JSON.parse(readFileSync(localManifest, "utf8")).version === version;
-  return usable ? [local, []] : ["npx", ["--yes", `pnpm@${version}`]];
+  return usable ? { command: local, args: [] } : { command: "npx", args: ["--yes", `pnpm@${version}`] };
 }
 
 async function build() {

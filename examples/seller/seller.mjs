@@ -30,5 +30,5 @@ node.onIntent((intent, ctx) => {
 node.on("status", ({ state, nodeId }) => say(`${state} ${nodeId ?? ""}`));
 node.on("quote", ({ quoteId, outcome }) => say(`${quoteId}: ${outcome.kind}`));
 node.on("error", ({ error }) => say(String(error)));
-process.once("SIGINT", () => node.drain());
+process.once("SIGINT", () => void node.drain());
 await node.start();

@@ -25,14 +25,14 @@ export async function broadcastSample(deps: SampleDeps): Promise<void> {
   const stage = (atMs: number, line: string): void =>
     say(`  ${String(Math.max(0, Math.round(atMs - startedMs))).padStart(6)} ms  ${line}`);
   const { intentId, targets } = await client.broadcast(intent);
-  stage(Date.now(), `accepted              ${intentId}, ${targets} nodes`);
+  say(`             accepted              ${intentId}, ${targets} nodes`);
 
   const signal = AbortSignal.timeout(WAIT_MS);
-  for await (const item of client.events(`intent:${intentId}`, { from: "start", signal })) {
-    if (item.kind !== "event" || item.event === null) continue;
-    for (const line of linesOf(item.event, nameOf)) stage(Date.parse(item.event.time), line);
-    if (item.event.type === LATE_SELLER_WAKES) await Promise.all(sellers.map((seller) => seller.wake()));
-    if (Object.values<string>(END_EVENTS).includes(item.event.type)) break;
+  for await (const message of client.events(`intent:${intentId}`, { from: "start", signal })) {
+    if (message.kind !== "event" || message.event === null) continue;
+    for (const line of linesOf(message.event, nameOf)) stage(Date.parse(message.event.time), line);
+    if (message.event.type === LATE_SELLER_WAKES) await Promise.all(sellers.map((seller) => seller.wake()));
+    if (Object.values<string>(END_EVENTS).includes(message.event.type)) break;
   }
   const [receipts, quotes] = [await client.receipts(intentId), await client.quotes(intentId)];
   sayNodes(receipts, quotes, nameOf, say);

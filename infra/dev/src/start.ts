@@ -88,7 +88,7 @@ async function main(): Promise<void> {
 async function showSample(running: Stack, dataDir: string): Promise<SampleSeller[]> {
   const keys = await demoKeys(running, dataDir);
   const admin = createClient({ url: running.url, apiKey: keys.admin });
-  const backend = createClient({ url: running.url, apiKey: keys.backend, WebSocket: WebSocket as never });
+  const backend = createClient({ url: running.url, apiKey: keys.backend, WebSocket });
   const { catalog, intents } = readSamples();
   const sellers = await startSampleSellers({
     url: running.url,

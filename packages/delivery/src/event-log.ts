@@ -22,7 +22,10 @@ export function createEventLog(deps: { backbone: Backbone; appender: Appender })
   return {
     async append(event, { first = false, repeated = false } = {}) {
       const data = encoder.encode(JSON.stringify(event));
-      if (EVENTS[event.type].repeats) return void (await appender.append({ subject: event.topic, data }));
+      if (EVENTS[event.type].repeats) {
+        await appender.append({ subject: event.topic, data });
+        return;
+      }
       if (repeated && !first) {
         await appendAfterRead({ backbone, appender }, { subject: event.topic, data, eventId: event.id });
         return;

@@ -60,13 +60,7 @@ function foldEvent(folded: FoldedIntent, event: Event): void {
     case "NODE_RESPONDED": {
       if (folded.ended) return; // an answer after the end changes nothing
       for (const answer of (event.data as EventData<"NODE_RESPONDED">).responses) {
-        move(
-          folded,
-          answer.node_id,
-          stateOfAnswer[answer.status as keyof typeof stateOfAnswer],
-          answer.received_at,
-          answer.reason,
-        );
+        move(folded, answer.node_id, stateOfAnswer[answer.status], answer.received_at, answer.reason);
       }
       return;
     }

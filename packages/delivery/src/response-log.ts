@@ -122,7 +122,7 @@ async function appendAnswers(deps: ResponseLogDeps, { intent, answers, waiting }
 function updatesOf(intent: LoadedIntent, answers: NodeAnswer[]) {
   return answers.map((answer) => ({
     index: intent.indexOf.get(answer.node_id)!,
-    to: stateOfAnswer[answer.status as keyof typeof stateOfAnswer],
+    to: stateOfAnswer[answer.status],
   }));
 }
 

@@ -152,7 +152,7 @@ export async function viewQuotes(deps: ReadDeps, intent: LoadedIntent): Promise<
   );
   const { payload } = intent.intent;
   const { ranked, unranked } = rankQuotes(
-    counting.map((stored) => ({ ...rankable(stored), stored })),
+    counting.map((counted) => ({ ...rankable(counted), stored: counted })),
     { budgetMinor: payload.budget?.max_minor, quotesPerNodeMax: payload.quotes_per_node_max },
   );
   const why = new Map<string, string>(unranked.map(({ quote, reason }) => [quote.id, reason]));

@@ -5,7 +5,6 @@ import { type Appender, type Backbone, type Incoming, type Subscription, replyAl
 import { type IntentBook, QUOTE_SIGNATURE_HEADER } from "@outcry/delivery";
 import {
   type Envelope,
-  type ErrorCode,
   LIMITS,
   type Log,
   OutcryError,
@@ -124,7 +123,7 @@ async function storeQuote(
 /** The quote's shape; who signed it and what it is bound to is judged later. Throws OutcryError with the refusal. */
 function readQuote(data: Uint8Array): Quote {
   const parsed = parseCanonical(data, { bytesMax: LIMITS.quoteBytesMax });
-  if (parsed.kind === "refused") throw new OutcryError(parsed.code as ErrorCode, parsed.detail);
+  if (parsed.kind === "refused") throw new OutcryError(parsed.code, parsed.detail);
   const checked = check(Quote, parsed.value);
   if (checked.kind === "ok") return checked.value;
   const { protocol, version, type } = (parsed.value ?? {}) as Partial<Envelope>;
