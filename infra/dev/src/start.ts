@@ -3,7 +3,7 @@
 import { existsSync, renameSync } from "node:fs";
 import { parseArgs } from "node:util";
 import path from "node:path";
-import { createClient } from "@outcry/client";
+import { type Client, createClient } from "@outcry/client";
 import { silentLog } from "@outcry/protocol";
 import { processEnv } from "@outcry/runtime";
 import { findServers } from "@outcry/servers";
@@ -73,9 +73,10 @@ async function main(): Promise<void> {
     const ports = { ...PORTS, http: Number(env["OUTCRY_PORT"] || PORTS.http) };
     stack = await startStack({ dataDir, ports, servers, env, progress: step });
     step(`ready at ${stack.url}`);
-    if (flags.sellers) sellers = await showSample(stack, dataDir);
-    else await demoKeys(stack, dataDir);
-    sayWhereTo(stack, dataDir);
+    const keys = await demoKeys(stack, dataDir);
+    const admin = createClient({ url: stack.url, apiKey: keys.admin });
+    if (flags.sellers) sellers = await showSample(stack, { dataDir, admin, backendKey: keys.backend });
+    sayWhereTo(stack, dataDir, (await admin.createInvite({ name: "printed by npm start" })).invite);
   } catch (error) {
     process.stderr.write(`\nOutcry could not start: ${error instanceof Error ? error.message : String(error)}\n`);
     await stop();
@@ -85,10 +86,14 @@ async function main(): Promise<void> {
   say("\nCtrl-C ends it.");
 }
 
-async function showSample(running: Stack, dataDir: string): Promise<SampleSeller[]> {
-  const keys = await demoKeys(running, dataDir);
-  const admin = createClient({ url: running.url, apiKey: keys.admin });
-  const backend = createClient({ url: running.url, apiKey: keys.backend, WebSocket });
+interface SampleKeys {
+  dataDir: string;
+  admin: Client;
+  backendKey: string;
+}
+
+async function showSample(running: Stack, { dataDir, admin, backendKey }: SampleKeys): Promise<SampleSeller[]> {
+  const backend = createClient({ url: running.url, apiKey: backendKey, WebSocket });
   const { catalog, intents } = readSamples();
   const sellers = await startSampleSellers({
     url: running.url,
@@ -104,7 +109,7 @@ async function showSample(running: Stack, dataDir: string): Promise<SampleSeller
   return sellers;
 }
 
-function sayWhereTo({ url, brokers, adminKey }: Stack, dataDir: string): void {
+function sayWhereTo({ url, brokers, adminKey }: Stack, dataDir: string, invite: string): void {
   const rows = [
     ["API", `${url}/v1`, "every operation: /openapi.json, every error: /errors/<code>"],
     ["Socket", `${url.replace("http", "ws")}/v1/ws`, "protocol: docs/gateway-protocol.md"],
@@ -116,9 +121,9 @@ function sayWhereTo({ url, brokers, adminKey }: Stack, dataDir: string): void {
   say("");
   for (const [name, where, note] of rows) say(`  ${name!.padEnd(7)} ${where!.padEnd(34)} ${note}`);
   if (adminKey !== undefined) say(`\n  Admin key, shown once: ${adminKey}`);
-  say(
-    `\n  Try:  OUTCRY_URL=${url} OUTCRY_API_KEY=$(cat ${path.relative(process.cwd(), path.join(dataDir, "backend.key"))}) node examples/backend/backend.mjs`,
-  );
+  const keyFile = path.relative(process.cwd(), path.join(dataDir, "backend.key"));
+  say(`\n  Post an intent:   OUTCRY_URL=${url} OUTCRY_API_KEY=$(cat ${keyFile}) node examples/backend/backend.mjs`);
+  say(`  Become a seller:  OUTCRY_URL=${url} OUTCRY_INVITE=${invite} node examples/seller/seller.mjs`);
 }
 
 function setAside(dataDir: string): void {

@@ -72,7 +72,7 @@ export async function withRebuild(options: RunOptions): Promise<RunOutcome> {
 /** The token becomes the run id: the marker appears in the same step in which the lease goes. */
 async function rebuildLeased({ store, rebuild, log }: RunOptions, token: string, leaseMs: number): Promise<void> {
   const startedAt = performance.now();
-  log.warn({}, "redis holds no run marker; rebuilding it from the record");
+  log.info({}, "redis holds no run marker; rebuilding it from the record");
   const renewal = setInterval(() => {
     // A renewal that fails shows at the next write.
     runScript(store, RENEW, { keys: [LEASE_KEY], args: [token, leaseMs] }).catch((error: unknown) =>
@@ -83,7 +83,7 @@ async function rebuildLeased({ store, rebuild, log }: RunOptions, token: string,
     await clearRows(store, token);
     await rebuild(createRebuildWriter(store, token));
     held(await runScript(store, COMMIT, { keys: [LEASE_KEY, RUN_KEY], args: [token, token] }));
-    log.warn({ duration_ms: Math.round(performance.now() - startedAt) }, "redis is rebuilt");
+    log.info({ duration_ms: Math.round(performance.now() - startedAt) }, "redis is rebuilt");
   } catch (error) {
     await runScript(store, RELEASE, { keys: [LEASE_KEY], args: [token] }).catch(() =>
       log.debug({}, "rebuild lease left to expire"),

@@ -105,7 +105,7 @@ export const VARIABLES = [
     name: "OUTCRY_CURSOR_SECRET",
     kind: "text",
     secret: true,
-    doc: "Secret that seals cursors and tokens, the same in every process.",
+    doc: "Secret that seals cursors, the same in every gateway process; several separated by commas while it is changed, newest first.",
   },
   {
     key: "senderId",

@@ -6,7 +6,6 @@ import type { SourceMessage } from "./event-source.js";
 import type { Format, Sink } from "./format.js";
 import type { ResetReason } from "./live-log.js";
 import type { Policy, RenderedEvent, Route } from "./policy.js";
-import type { LoggedEvent } from "./ring.js";
 
 /** A subscription that has everything up to the head. */
 export interface Member {
@@ -32,6 +31,7 @@ export interface Group {
 export interface ChannelHubDeps {
   readonly cursors: CursorCodec;
   readonly render: Policy["render"];
+  readonly keysOf: Policy["keysOf"];
   readonly log: Log;
 }
 
@@ -66,14 +66,20 @@ export class ChannelHub {
     else this.#byKey.set(group.route.key, others);
   }
 
-  deliver(event: LoggedEvent): void {
+  deliver(event: SourceMessage): void {
+    if (this.#byKey.size === 0) return;
     let views: Map<string, RenderedEvent> | undefined;
-    for (const key of event.keys) {
+    for (const key of this.#deps.keysOf(event.subject)) {
       const groups = this.#byKey.get(key);
       if (groups === undefined) continue;
       views ??= new Map();
       for (const group of groups) this.#deliverTo(group, event, views);
     }
+  }
+
+  /** Whether an event on this subject belongs to the route's channel. */
+  concerns(route: Route, subject: string): boolean {
+    return this.#deps.keysOf(subject).includes(route.key);
   }
 
   /** One event as subscribers of this route see it. */
@@ -165,7 +171,7 @@ export class ChannelHub {
     return group;
   }
 
-  #deliverTo(group: Group, event: LoggedEvent, views: Map<string, RenderedEvent>): void {
+  #deliverTo(group: Group, event: SourceMessage, views: Map<string, RenderedEvent>): void {
     const frame = this.encode(group.route, group.format, event, group.scope, views);
     group.eventSeq = event.seq;
     for (const member of group.members) {

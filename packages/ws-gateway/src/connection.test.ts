@@ -1,15 +1,15 @@
-// One socket at a time, over the in-memory source: docs/gateway-protocol.md §1 to §3, §5, §6. Real sockets, the `ws` client.
+// One socket at a time, over the in-memory source: docs/gateway-protocol.md §1, §2, §5.5, §5.6. Real sockets, the `ws` client.
 
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { once } from "node:events";
-import { request } from "node:http";
-import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startGateway, TestClient, type TestGateway } from "./engine.fixture.js";
 import { MemorySource } from "./memory-source.fixture.js";
 import { eventually } from "./nats-server.fixture.js";
+import { upgrade } from "./upgrade.fixture.js";
 
 const QUICK = { sweepMs: 10, authMs: 100, pingMs: 100, pongMs: 100, stallMs: 200, closeMs: 200, drainMs: 50 };
+
 let source: MemorySource;
 let gateway: TestGateway;
 
@@ -60,7 +60,7 @@ describe("opening", () => {
   test("1.3: beyond the bound of connections 503 says when to come back", async () => {
     await restart({ limits: { connectionsMax: 1 } });
     const first = await TestClient.open(gateway.url);
-    const { status, headers } = await upgrade(gateway.url, {});
+    const { status, headers } = await upgrade(gateway.url);
     expect(status).toBe(503);
     expect(headers["retry-after"]).toBe("1");
     await first.close();
@@ -73,7 +73,7 @@ describe("opening", () => {
     const known = await TestClient.open(gateway.url);
     const silent = new TestClient(gateway.url);
     await once(silent.ws, "open");
-    expect((await upgrade(gateway.url, {})).status).toBe(503);
+    expect((await upgrade(gateway.url)).status).toBe(503);
     await silent.close();
     await known.close();
   });
@@ -140,108 +140,6 @@ describe("identity", () => {
   });
 });
 
-describe("commands", () => {
-  test("1.4, 3.4, 3.5: several in one frame, answered each by its id", async () => {
-    const client = await TestClient.open(gateway.url);
-    client.ws.send('{"id":"a","op":"ping"}\n{"op":"pong"}\n{"id":"b","op":"sub","ch":"all:"}\n');
-    expect(await client.reply("a")).toEqual({ id: "a", ok: {} });
-    expect((await client.reply("b")).ok?.ch).toBe("all:");
-    await client.close();
-  });
-
-  test("3.3: after unsub nothing follows, also when the subscription was not yet open", async () => {
-    const client = await TestClient.open(gateway.url);
-    await client.subscribe("all:");
-    await client.command({ op: "unsub", ch: "all:" });
-    client.ws.send('{"id":"s","op":"sub","ch":"one:x","from":"start"}\n{"id":"u","op":"unsub","ch":"one:x"}');
-    await client.reply("u");
-    source.publish("rt.t.g.x", 1);
-    await client.command({ op: "ping" });
-    await sleep(20);
-    expect(client.heard.filter(({ d }) => d !== undefined)).toEqual([]);
-    expect((await client.command({ op: "unsub", ch: "never:subscribed" })).ok).toEqual({ ch: "never:subscribed" });
-    await client.close();
-  });
-
-  test("3.6: an unknown operation is refused and the connection goes on", async () => {
-    const client = await TestClient.open(gateway.url);
-    expect((await client.command({ op: "fly" })).err).toMatchObject({ code: "frame_invalid", n: 6004 });
-    expect((await client.command({ op: "ping" })).ok).toEqual({});
-    await client.close();
-  });
-
-  test.each(["hello", '{"id":1,"id":2}', "[1]"])(
-    "3.7: %j is answered without an id and closed with 4501",
-    async (text) => {
-      const client = await TestClient.open(gateway.url);
-      client.ws.send(text);
-      expect((await client.reply(null)).err).toBeDefined();
-      expect(await closed(client)).toBe(4501);
-    },
-  );
-
-  test("3.7: a binary frame is closed with 4501", async () => {
-    const client = await TestClient.open(gateway.url);
-    client.ws.send(Buffer.from('{"id":1,"op":"ping"}'), { binary: true });
-    expect(await closed(client)).toBe(4501);
-  });
-
-  test("1.5: a frame beyond 64 KiB is closed with 1009, invalid UTF-8 with 1007", async () => {
-    const large = await TestClient.open(gateway.url);
-    large.ws.send("x".repeat(64 * 1024 + 1));
-    expect(await closed(large)).toBe(1009);
-    const broken = await TestClient.open(gateway.url);
-    broken.ws.send(Buffer.from([0xff, 0xfe]), { binary: false });
-    expect(await closed(broken)).toBe(1007);
-  });
-
-  test("1.5: an unmasked frame is closed with 1002, and the process goes on", async () => {
-    const socket = connect(Number(new URL(gateway.url).port), "127.0.0.1");
-    socket.write(
-      [
-        "GET /v1/ws HTTP/1.1",
-        "Host: x",
-        "Connection: Upgrade",
-        "Upgrade: websocket",
-        "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "",
-        "",
-      ].join("\r\n"),
-    );
-    await once(socket, "data");
-    socket.write(Buffer.from([0x81, 0x02, 0x7b, 0x7d]));
-    const [answer] = (await once(socket, "data")) as [Buffer];
-    expect([answer[0], answer.readUInt16BE(2)]).toEqual([0x88, 1002]);
-    socket.destroy();
-    await eventually(() => gateway.engine.connections === 0);
-  });
-
-  test("3.8: a flood is closed with 4013", async () => {
-    const client = await TestClient.open(gateway.url);
-    client.ws.send('{"id":1,"op":"ping"}\n'.repeat(400));
-    expect(await closed(client)).toBe(4013);
-  });
-
-  test("3.9: the 129th subscription is refused, one of the 128 may begin anew", async () => {
-    const client = await TestClient.open(gateway.url);
-    for (let index = 0; index < 128; index++) expect((await client.subscribe(`one:${index}`)).ok).toBeDefined();
-    expect((await client.subscribe("one:more")).err).toMatchObject({ code: "subscription_limit" });
-    expect((await client.subscribe("one:0")).ok).toBeDefined();
-    await client.close();
-    expect(gateway.engine.hub.groups).toBeGreaterThanOrEqual(0);
-    await eventually(() => gateway.engine.hub.groups === 0);
-  });
-
-  test("3.10: a forbidden channel and one that does not exist are refused alike", async () => {
-    const client = await TestClient.open(gateway.url);
-    const [forbidden, absent] = [await client.subscribe("one:secret"), await client.subscribe("nothing:here")];
-    expect(forbidden.err).toEqual(absent.err);
-    expect(forbidden.err).toMatchObject({ code: "channel_forbidden", n: 6001, retry: "never" });
-    await client.close();
-  });
-});
-
 describe("heartbeat", () => {
   test("5.5: answered pings keep it, an unanswered one closes with 4012", async () => {
     await restart({ limits: QUICK });
@@ -287,7 +185,7 @@ describe("leaving", () => {
     const clients = await Promise.all(Array.from({ length: 5 }, () => TestClient.open(gateway.url)));
     const drained = gateway.engine.drain();
     expect(gateway.engine.unready).toBe("stopping");
-    expect((await upgrade(gateway.url, {})).status).toBe(503);
+    expect((await upgrade(gateway.url)).status).toBe(503);
     for (const client of clients) {
       expect(await closed(client)).toBe(1012);
       expect(client.byes).toEqual([{ n: 1012, code: "restart", after_ms: expect.any(Number) }]);
@@ -296,87 +194,3 @@ describe("leaving", () => {
     expect(gateway.engine.connections).toBe(0);
   });
 });
-
-describe("slow readers", () => {
-  const COUNT = 1_000;
-  const all = Array.from({ length: COUNT }, (_, index) => index + 1);
-  const text = "x".repeat(20_000); // 20 MB in all: more than the kernel's buffers take
-  const publishAll = async () => {
-    for (const n of all) {
-      source.publish("rt.t.g.x", n, text);
-      if (n % 10 === 0) await sleep(2);
-    }
-  };
-  const SMALL = { ...QUICK, authMs: 5_000, pingMs: 60_000, queueBytesMax: 256 * 1024, ringBytesMax: 1024 * 1024 };
-
-  test("4.11: one that takes nothing is closed with 4008 and resumes; the others get everything meanwhile", async () => {
-    await restart({ limits: SMALL });
-    const slow = await TestClient.open(gateway.url, "slow");
-    const quick = await TestClient.open(gateway.url, "quick");
-    await slow.subscribe("all:");
-    await quick.subscribe("all:");
-    slow.ws.pause();
-    await publishAll();
-    await eventually(() => quick.numbers("all:").length === COUNT && gateway.closed.includes("slow"));
-    expect(quick.numbers("all:")).toEqual(all);
-    expect(gateway.engine.hub.counters.behind).toBe(1);
-    slow.ws.resume();
-    await closed(slow);
-    const again = await TestClient.open(gateway.url, "slow");
-    const { ok } = await again.subscribe("all:", { cur: slow.cursors.get("all:") });
-    expect(ok?.recovered).toBe(true);
-    const before = slow.numbers("all:");
-    await eventually(() => before.length + again.numbers("all:").length >= COUNT);
-    expect([...before, ...again.numbers("all:")]).toEqual(all);
-    await again.close();
-    await quick.close();
-  });
-
-  test("4.11: one that pauses is caught up from the record without being closed", async () => {
-    await restart({ limits: { ...SMALL, stallMs: 10_000 } });
-    const client = await TestClient.open(gateway.url);
-    await client.subscribe("all:");
-    client.ws.pause();
-    await publishAll();
-    await eventually(() => gateway.engine.hub.counters.behind === 1);
-    client.ws.resume();
-    await eventually(() => client.numbers("all:").length >= COUNT);
-    source.publish("rt.t.g.x", COUNT + 1);
-    await eventually(() => client.numbers("all:").length > COUNT);
-    expect(client.numbers("all:")).toEqual([...all, COUNT + 1]);
-    expect(client.closed).toBeUndefined();
-    await client.close();
-  });
-
-  test("4.11: one that never catches up is closed with 4008", async () => {
-    await restart({ limits: { ...SMALL, stallMs: 10_000, lagMs: 150 } });
-    const client = await TestClient.open(gateway.url);
-    await client.subscribe("all:");
-    client.ws.pause();
-    await publishAll();
-    await eventually(() => gateway.closed.includes("slow"));
-    client.ws.terminate();
-  });
-});
-
-async function upgrade(
-  url: string,
-  headers: Record<string, string>,
-): Promise<{ status: number; body: string; headers: Record<string, unknown> }> {
-  const sent = request(url.replace("ws:", "http:"), {
-    headers: {
-      Connection: "Upgrade",
-      Upgrade: "websocket",
-      "Sec-WebSocket-Version": "13",
-      "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-      ...headers,
-    },
-  });
-  sent.end();
-  const [answer] = (await once(sent, "response")) as [
-    NodeJS.ReadableStream & { statusCode: number; headers: Record<string, unknown> },
-  ];
-  let body = "";
-  for await (const part of answer) body += String(part);
-  return { status: answer.statusCode, body, headers: answer.headers };
-}

@@ -55,12 +55,16 @@ export class GatewayEngine {
     const limits = { ...GATEWAY_LIMITS, ...deps.limits };
     const { source, policy, log, clock } = deps;
     const cursors = new CursorCodec(deps.cursorKeys);
-    const hub = new ChannelHub({ cursors, render: (view, data) => policy.render(view, data), log });
+    const hub = new ChannelHub({
+      cursors,
+      render: (view, data) => policy.render(view, data),
+      keysOf: (subject) => policy.keysOf(subject),
+      log,
+    });
     const liveLog: LiveLog = new LiveLog({
       source,
       log,
       limits,
-      keysOf: (subject) => policy.keysOf(subject),
       onEvent: (event) => hub.deliver(event),
       onReset: (reason) => {
         hub.bind(liveLog.epoch);

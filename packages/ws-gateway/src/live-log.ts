@@ -7,7 +7,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promi
 import type { EventSource, SourceHead, SourceMessage } from "./event-source.js";
 import { HeldMessages } from "./held-messages.js";
 import type { GatewayLimits } from "./limits.js";
-import { type LoggedEvent, Ring } from "./ring.js";
+import { Ring } from "./ring.js";
 
 export type ResetReason = "epoch" | "trimmed";
 
@@ -15,9 +15,7 @@ export interface LiveLogDeps {
   readonly source: EventSource;
   readonly log: Log;
   readonly limits: GatewayLimits;
-  /** Live keys of the channels that a subject belongs to. */
-  readonly keysOf: (subject: string) => readonly string[];
-  readonly onEvent: (event: LoggedEvent) => void;
+  readonly onEvent: (event: SourceMessage) => void;
   /** Events were passed over and will not be dispatched; `last` is the new head. */
   readonly onReset: (reason: ResetReason) => void;
 }
@@ -50,8 +48,8 @@ export class LiveLog {
   #repairing = false;
   #repairAgain = false;
   #stopped = false;
-  #checkingTail = false;
-  #seenAtCheck = 0;
+  #looking = false;
+  #seenAtLook = 0;
   #headCheckedAt = 0;
 
   constructor(deps: LiveLogDeps) {
@@ -72,7 +70,7 @@ export class LiveLog {
       source.listen((message) => this.#onMessage(message)),
       source.onUp((up) => this.#onUp(up)),
     );
-    const timer = setInterval(() => void this.#checkTail(), limits.tailCheckMs);
+    const timer = setInterval(() => void this.#look(), limits.tailCheckMs);
     this.#stopping.push(() => clearInterval(timer));
     this.#repair();
     await this.#firstVerified.promise;
@@ -119,9 +117,8 @@ export class LiveLog {
     this.#repair();
   }
 
-  #accept(message: SourceMessage): void {
-    const { seq, time, subject, data } = message;
-    const event = { seq, time, subject, data, keys: this.#deps.keysOf(subject) };
+  #accept(event: SourceMessage): void {
+    const { seq, time } = event;
     this.last = seq;
     this.lastTime = time;
     this.ring.push(event);
@@ -129,7 +126,7 @@ export class LiveLog {
       this.#deps.onEvent(event);
     } catch (error) {
       this.counters.failures++;
-      this.#deps.log.error({ seq, subject, error: String(error) }, "gateway: an event could not be dispatched");
+      this.#deps.log.error({ seq, error: String(error) }, "gateway: an event could not be dispatched");
     }
     if (this.#waiting.size > 0) for (const waiter of this.#waiting) if (waiter.seq <= seq) waiter.done();
   }
@@ -243,24 +240,38 @@ export class LiveLog {
     this.#held.forgetUpTo(last);
   }
 
-  /** Silence may be a loss: nothing follows the last message of a burst. */
-  async #checkTail(): Promise<void> {
-    const { source, limits } = this.#deps;
-    if (!source.up || this.#repairing || !this.#verified || this.#checkingTail) return;
-    if (performance.now() - this.#headCheckedAt >= limits.headCheckMs) return this.#repair();
-    const quiet = this.#seenAtCheck === this.last;
-    this.#seenAtCheck = this.last;
-    if (!quiet) return;
-    this.counters.tailChecks++;
-    this.#checkingTail = true;
+  /** Looks, without holding anything back, whether all is well; what is not is repaired. */
+  async #look(): Promise<void> {
+    if (!this.#deps.source.up || this.#repairing || !this.#verified || this.#looking) return;
+    this.#looking = true;
     try {
-      const { messages } = await source.read({ seq: this.last + 1, batch: 1, bytesMax: limits.fillBytesMax });
-      if (messages.length > 0 && messages[0]!.seq > this.last) this.#repair();
+      const isDue = performance.now() - this.#headCheckedAt >= this.#deps.limits.headCheckMs;
+      const well = isDue ? await this.#isSameStream() : await this.#isAtTail();
+      if (!well) this.#repair();
     } catch {
       this.#repair(); // finds out what is wrong and says so
     } finally {
-      this.#checkingTail = false;
+      this.#looking = false;
     }
+  }
+
+  async #isSameStream(): Promise<boolean> {
+    const { last } = this;
+    const { epoch, firstSeq, lastSeq } = await this.#deps.source.head();
+    this.counters.headChecks++;
+    this.#headCheckedAt = performance.now();
+    return epoch === this.epoch && lastSeq >= last && firstSeq <= last + 1;
+  }
+
+  /** Silence may be a loss: nothing follows the last message of a burst. */
+  async #isAtTail(): Promise<boolean> {
+    const { source, limits } = this.#deps;
+    const isQuiet = this.#seenAtLook === this.last;
+    this.#seenAtLook = this.last;
+    if (!isQuiet) return true;
+    this.counters.tailChecks++;
+    const { messages } = await source.read({ seq: this.last + 1, batch: 1, bytesMax: limits.fillBytesMax });
+    return messages.length === 0 || messages[0]!.seq <= this.last;
   }
 }
 

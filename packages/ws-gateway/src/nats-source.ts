@@ -4,6 +4,7 @@
 import { type Backbone, type Incoming, readBatch, type Stored, streamHead } from "@outcry/backbone";
 import { EVENT_SUBJECTS, livePrefix } from "@outcry/protocol";
 import type { EventSource, SourceMessage } from "./event-source.js";
+import { TimestampReader } from "./timestamps.js";
 
 export interface NatsSourceDeps {
   readonly backbone: Backbone;
@@ -14,13 +15,14 @@ export interface NatsSourceDeps {
 
 export function natsSource({ backbone, stream, region }: NatsSourceDeps): EventSource {
   const prefix = livePrefix(region);
+  const timestamps = new TimestampReader();
   return {
     get up() {
       return backbone.health.up;
     },
     listen(onMessage) {
       const subscription = backbone.subscribe(`${prefix}.${EVENT_SUBJECTS}`, (incoming) => {
-        const message = republished(incoming, prefix.length + 1);
+        const message = republished(incoming, prefix.length + 1, timestamps);
         if (message !== undefined) onMessage(message);
       });
       return () => subscription.close();
@@ -41,10 +43,10 @@ export function natsSource({ backbone, stream, region }: NatsSourceDeps): EventS
 const plain = ({ seq, time, subject, data }: Stored): SourceMessage => ({ seq, time, subject, data });
 
 /** Undefined for what no stream has republished. A publisher may send `Nats-Sequence` too: the server's own stands last. */
-function republished(incoming: Incoming, prefixChars: number): SourceMessage | undefined {
+function republished(incoming: Incoming, prefixChars: number, clock: TimestampReader): SourceMessage | undefined {
   const { headers } = incoming;
   const seq = Number(headers.last("Nats-Sequence"));
   if (!Number.isSafeInteger(seq) || seq < 1) return undefined;
-  const time = Date.parse(headers.last("Nats-Time-Stamp") ?? "");
+  const time = clock.read(headers.last("Nats-Time-Stamp") ?? "");
   return { seq, time, subject: incoming.subject.slice(prefixChars), data: incoming.data };
 }

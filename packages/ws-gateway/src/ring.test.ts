@@ -6,7 +6,6 @@ const event = (seq: number, bytes = 10) => ({
   time: seq,
   subject: `s.${seq}`,
   data: new Uint8Array(bytes),
-  keys: [],
 });
 const sequences = (ring: Ring, after: number) => [...ring.after(after)].map(({ seq }) => seq);
 

@@ -1,17 +1,9 @@
 // The newest events of the log in memory: contiguous by sequence, bounded by bytes and count.
 // It hands a replay over to live without a hole, and serves reconnects without a read of the record.
 
-export interface LoggedEvent {
-  readonly seq: number;
-  /** Epoch ms. */
-  readonly time: number;
-  readonly subject: string;
-  readonly data: Uint8Array;
-  /** Live keys of the channels it belongs to. */
-  readonly keys: readonly string[];
-}
+import type { SourceMessage } from "./event-source.js";
 
-const EVENT_OVERHEAD_BYTES = 512; // headers that share the received chunk, keys, the object
+const EVENT_OVERHEAD_BYTES = 512; // headers that share the received chunk, the objects
 
 export class Ring {
   /** The sequence before the oldest event: everything behind it is here. */
@@ -19,7 +11,7 @@ export class Ring {
   bytes = 0;
   readonly #bytesMax: number;
   readonly #eventsMax: number;
-  #events: LoggedEvent[] = [];
+  #events: SourceMessage[] = [];
   #start = 0;
 
   constructor(limits: { bytesMax: number; eventsMax: number }) {
@@ -32,7 +24,7 @@ export class Ring {
   }
 
   /** Its sequence must follow the last one's. */
-  push(event: LoggedEvent): void {
+  push(event: SourceMessage): void {
     this.#events.push(event);
     this.bytes += weigh(event);
     while (this.size > 0 && (this.bytes > this.#bytesMax || this.size > this.#eventsMax)) this.#drop();
@@ -47,7 +39,7 @@ export class Ring {
   }
 
   /** Events behind `seq`, which must not be below the floor. */
-  *after(seq: number): Generator<LoggedEvent> {
+  *after(seq: number): Generator<SourceMessage> {
     if (seq < this.floor) throw new RangeError(`ring: ${seq} is below the floor ${this.floor}`);
     for (let at = this.#start + (seq - this.floor); at < this.#events.length; at++) yield this.#events[at]!;
   }
@@ -63,4 +55,4 @@ export class Ring {
   }
 }
 
-const weigh = (event: LoggedEvent): number => event.data.length + EVENT_OVERHEAD_BYTES;
+const weigh = (event: SourceMessage): number => event.data.length + EVENT_OVERHEAD_BYTES;

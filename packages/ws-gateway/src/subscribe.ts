@@ -200,14 +200,14 @@ export class Subscription implements Member {
 
   /** The rest of the ring and joining, in one tick. False when the queue was full before the end. */
   #handOver(): boolean {
-    const { key } = this.#route!;
-    for (const event of this.#deps.liveLog.ring.after(this.#position.seq)) {
-      if (event.keys.includes(key) && !this.#push(event)) return false;
+    const { hub, liveLog } = this.#deps;
+    for (const event of liveLog.ring.after(this.#position.seq)) {
+      if (hub.concerns(this.#route!, event.subject) && !this.#push(event)) return false;
     }
     this.#goLive(() => undefined);
     this.#toldSeq = 0;
     // Told even where no event was missed: it says that the replay is over.
-    if (this.sink.offer(this.#deps.hub.positionFrame(this.group!, this.#head))) this.#toldSeq = this.#head.seq;
+    if (this.sink.offer(hub.positionFrame(this.group!, this.#head))) this.#toldSeq = this.#head.seq;
     return true;
   }
 

@@ -74,15 +74,13 @@ function ofOperator(deps: RouteDeps, kind: string, id: string): Place | undefine
   return kind === "node" && isId("nod", id) ? placeAt(TOPICS.node(id)) : undefined;
 }
 
-/** Keys of every channel that an event on this subject belongs to. Runs for each event of the stream. */
+/** Keys of every channel that an event on this subject belongs to. Runs for each event of the stream, so nothing is checked here. */
 export function keysOf(subject: string): string[] {
-  const topic = parseTopic(subject);
-  if (topic === undefined) return [];
-  const { kind, backend, buyer, id } = topic;
-  const keys = [`rt.*.${backend}.>`, `rt.*.${backend}.${buyer}.>`];
-  if (kind === "intent") keys.push(`rt.intent.${backend}.*.${id}`, `rt.intent.*.*.${id}`);
-  if (kind === "node") keys.push(subject);
-  return keys;
+  const [, kind, backend, buyer, id] = subject.split(".");
+  const feed = `rt.*.${backend}.>`;
+  const ofBuyer = `rt.*.${backend}.${buyer}.>`;
+  if (kind === "intent") return [`rt.intent.${backend}.*.${id}`, ofBuyer, feed, `rt.intent.*.*.${id}`];
+  return kind === "node" ? [subject, ofBuyer, feed] : [ofBuyer, feed];
 }
 
 /** Whether an event on this topic may be published through this channel. */

@@ -1,0 +1,157 @@
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { newId } from "@outcry/protocol";
+import type { WebSocket } from "ws";
+import { PeerApi } from "./api.fixture.js";
+
+let api: PeerApi;
+
+beforeEach(async () => {
+  api = await new PeerApi().open();
+});
+afterEach(() => api.close());
+
+const intentId = newId("int");
+const nodeId = newId("nod");
+const accepted = { id: intentId, targets: 2, quote_deadline: "2026-11-20T10:00:00.000Z", request_digest: "sha256:x" };
+const ranked = {
+  intent_id: intentId,
+  status: "closed",
+  method: "m",
+  quotes: [
+    {
+      rank: 1,
+      quote_id: newId("quo"),
+      node_id: nodeId,
+      explanation: { score: 990 },
+      quote: {
+        payload: {
+          total: { amount_minor: 8_990, currency: "EUR" },
+          quote_type: "firm",
+          valid_until: "2026-11-20T11:00:00.000Z",
+        },
+      },
+    },
+  ],
+  unranked: [{ code: "quote_late" }],
+};
+
+describe("outcry intent", () => {
+  test("send posts what the options say, and waits for quotes when it is told to", async () => {
+    api.answer = (path) =>
+      path === "/v1/intents"
+        ? [202, accepted]
+        : path.endsWith("quotes")
+          ? [200, ranked]
+          : [200, { data: [{ receipt_id: "rcp_1" }] }];
+    const args = [
+      "--query",
+      "canvas bag",
+      "--category",
+      "bags",
+      "--quantity",
+      "2",
+      "--currency",
+      "usd",
+      "--region",
+      "US",
+      "--budget-minor",
+      "5000",
+    ];
+    const ran = await api.outcry([
+      "intent",
+      "send",
+      ...args,
+      "--buyer",
+      "42",
+      "--target",
+      nodeId,
+      "--idempotency-key",
+      "k-1",
+      "--wait",
+      "closed",
+    ]);
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect(api.asked[0]!.headers).toMatchObject({ authorization: "Bearer key", "idempotency-key": "k-1" });
+    expect(api.asked[0]!.body).toEqual({
+      line_items: [{ query: "canvas bag", category: "bags", quantity: 2 }],
+      context: { currency: "usd", region: "US" },
+      budget: { max_minor: 5_000 },
+      buyer_id: "42",
+      routing: { targets: [nodeId] },
+    });
+    expect(ran.out).toContain(`${intentId}  2 nodes`);
+    expect(ran.out).toMatch(/^1 +89\.90 EUR +firm +990 +nod_/m);
+    expect(ran.out).toContain("closed  1 ranked, 1 not ranked");
+  });
+
+  test("send takes a file or standard input, strictly read, and moves the deadline", async () => {
+    api.answer = (path) => (path === "/v1/intents" ? [202, accepted] : [200, { data: [] }]);
+    const folder = mkdtempSync(join(tmpdir(), "outcry-cli-"));
+    const file = join(folder, "intent.json");
+    const request = { line_items: [{ query: "bag" }], context: { currency: "EUR" } };
+    writeFileSync(file, JSON.stringify(request));
+    expect((await api.outcry(["intent", "send", "--file", file, "--window-ms", "2000"])).code).toBe(0);
+    expect(api.asked[0]!.body).toMatchObject({ ...request, quote_deadline: expect.stringMatching(/Z$/) });
+    const piped = await api.outcry(["intent", "send", "--file", "-", "--json"], { input: JSON.stringify(request) });
+    expect(JSON.parse(piped.out)).toMatchObject({ intentId, targets: 2, replayed: false });
+    expect(await api.outcry(["intent", "send", "--file", "-"], { input: '{"a":1,"a":2}' })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("json_duplicate_key"),
+    });
+    expect((await api.outcry(["intent", "send", "--file", join(folder, "none")])).code).toBe(2);
+    rmSync(folder, { recursive: true });
+  });
+
+  test("get, cancel and quote ls show what the service says", async () => {
+    api.answer = () => [
+      200,
+      { id: intentId, status: "open", created: "c", quote_deadline: "d", deliveries: { acked: 2, dead: 0 } },
+    ];
+    expect((await api.outcry(["intent", "get", intentId])).out).toContain("deliveries acked 2\n");
+    api.answer = () => [200, { id: intentId, status: "cancelled" }];
+    expect((await api.outcry(["intent", "cancel", intentId, "--reason", "changed my mind"])).out).toBe(
+      `${intentId}  cancelled\n`,
+    );
+    expect(api.asked.at(-1)).toMatchObject({
+      path: `/v1/intents/${intentId}/cancel`,
+      body: { reason: "changed my mind" },
+    });
+    api.answer = () => [200, ranked];
+    const { out } = await api.outcry(["quote", "ls", intentId, "--json"]);
+    expect(
+      out
+        .trim()
+        .split("\n")
+        .map((line) => (JSON.parse(line) as { rank: number }).rank),
+    ).toEqual([1]);
+  });
+
+  test("tail follows the events from the start until the end", async () => {
+    api.events.on("connection", (socket: WebSocket) => {
+      socket.on("message", (data: Buffer) => {
+        const { id, op, ch, from } = JSON.parse(data.toString()) as Record<string, string>;
+        if (op === "auth") return socket.send(JSON.stringify({ id, ok: { ping_ms: 25_000 } }));
+        expect([ch, from]).toEqual([`intent:${intentId}`, "start"]);
+        const event = (type: string, nth: number, data_: unknown) =>
+          JSON.stringify({ ch, c: `c${nth}`, e: type, d: { type, time: "2026-11-20T10:00:00.000Z", data: data_ } });
+        socket.send(JSON.stringify({ id, ok: { ch, c: "c0", recovered: true } }));
+        socket.send(
+          [
+            event("INTENT_CREATED", 1, { intent_id: intentId, targets: 2 }),
+            event("INTENT_CLOSED", 2, { reason: "all_answered" }),
+          ].join("\n"),
+        );
+      });
+    });
+    const ran = await api.outcry(["intent", "tail", intentId]);
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect(ran.out.split("\n").map((line) => line.replaceAll(/ +/g, " "))).toEqual([
+      "2026-11-20T10:00:00.000Z INTENT_CREATED targets=2",
+      "2026-11-20T10:00:00.000Z INTENT_CLOSED reason=all_answered",
+      "",
+    ]);
+  });
+});
