@@ -90,8 +90,11 @@ function move(folded: FoldedIntent, node: string, to: DeliveryState, at: string,
   const delivery = folded.deliveries.get(node);
   if (delivery === undefined || !canMove(delivery.state, to)) return;
   delivery.state = to;
-  delivery.respondedAt = at;
+  // Both belong to the state: a node that came back no longer times out, and a dead one never responded.
+  delete delivery.reason;
+  delete delivery.respondedAt;
   if (reason !== undefined) delivery.reason = reason;
+  if (to !== "dead") delivery.respondedAt = at;
 }
 
 /** How many deliveries stand in each state. */

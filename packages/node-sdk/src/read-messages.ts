@@ -70,7 +70,7 @@ export function readNotice(bytes: Uint8Array): Notice | undefined {
 type EnvelopeRead = { kind: "ok"; value: { id?: unknown }; fresh: "ok" | "expired" } | Refused;
 
 function readEnvelope({ bytes, signature, keys, nodeId, nowMs }: Reading, type: string): EnvelopeRead {
-  const verdict = verifyEnvelope(bytes, signature, keys, { bytesMax: LIMITS.bodyBytesMax });
+  const verdict = verifyEnvelope(bytes, signature, keys, { bytesMax: LIMITS.intentBytesMax });
   if (verdict.kind === "refused") return refused(verdict.code, verdict.detail, looseParse(bytes));
   const { envelope } = verdict;
   if (envelope.type !== type) return refused("message_type_wrong", `the type is not ${type}`, envelope);

@@ -64,6 +64,7 @@ type ConstraintValue = LineItem["constraints"][number]["value"];
 
 function normaliseValue(value: ConstraintValue, pointer: string, texts: Texts): ConstraintValue {
   if (typeof value === "string") return texts.clean(value, pointer);
+  if (typeof value === "number") return value + 0; // −0 is written 0
   if (Array.isArray(value)) return value.map((entry, index) => texts.clean(entry, `${pointer}/${index}`));
   return value;
 }

@@ -29,7 +29,6 @@ export const SUBJECTS = {
   quotesOf: (intent: string) => `quotes.${safe(intent)}.>`,
   allQuotes: "quotes.*.*.*",
   deadDelivery: (intent: string, node: string) => `dead.${safe(intent)}.${safe(node)}`,
-  deadDeliveriesOf: (intent: string) => `dead.${safe(intent)}.*`,
   deadMessage: (stream: string, seq: number) => `dead.consumer.${safe(stream)}.${seq}`,
   // service → node, core NATS
   nodeIntent: (node: string) => `ucp.v1.node.${safe(node)}.intent`,

@@ -5,6 +5,7 @@ export function normaliseTag(tag: string): string {
   return tag
     .normalize("NFC")
     .toLowerCase()
+    .normalize("NFC") // lower case may be composable where upper case was not
     .replaceAll(/\s*[>/]\s*/gu, "/")
     .replaceAll(/\s+/gu, " ")
     .replaceAll(/^[\s/]+|[\s/]+$/gu, "");
