@@ -6,6 +6,7 @@ import { importsOf, packageOf, readWorkspaces, type Source, type Workspace } fro
 /** An import may only go to a strictly lower level, so two of one level (two services, say) never meet. */
 const levels: Readonly<Record<string, number>> = {
   "packages/protocol": 0,
+  "infra/servers": 0,
   "packages/signing": 1,
   "packages/selection": 1,
   "packages/backbone": 2,
@@ -15,7 +16,6 @@ const levels: Readonly<Record<string, number>> = {
   "packages/ws-gateway": 3,
   "packages/node-sdk": 3,
   "packages/client": 3,
-  "infra/servers": 3,
   "packages/cli": 4,
   "packages/testkit": 4,
   "services/broadcast": 5,
@@ -29,7 +29,7 @@ const examplesLevel = 7;
 const owners: readonly { what: string; matches: RegExp; folders: readonly string[] }[] = [
   { what: "NATS", matches: /^(@nats-io\/.*|nats)$/, folders: ["packages/backbone", "packages/node-sdk", "test"] },
   { what: "Redis and BullMQ", matches: /^(ioredis|bullmq|redis)$/, folders: ["packages/jobs", "test"] },
-  { what: "Fastify", matches: /^(fastify|@fastify\/.*)$/, folders: ["services/", "infra/dev"] },
+  { what: "Fastify", matches: /^(fastify|@fastify\/.*)$/, folders: ["services/", "infra/dev", "test"] },
   {
     what: "canonical JSON",
     matches: /^(canonicalize|json-canonicalize)$/,
@@ -39,7 +39,7 @@ const owners: readonly { what: string; matches: RegExp; folders: readonly string
   { what: "SQL", matches: /^(pg|postgres|@electric-sql\/.*)$/, folders: ["services/history"] },
 ];
 
-const environmentReaders = ["packages/runtime", "infra/", "test"];
+const environmentReaders = ["packages/cli", "packages/runtime", "infra/", "test"];
 const browserPackages = ["packages/protocol"];
 
 const workspaces = readWorkspaces();

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type EndRecord, unpackDeliveries } from "@outcry/delivery";
 import { type Cancel, type IntentView, PROTOCOL_VERSION, type PublicKey, STREAMS, SUBJECTS } from "@outcry/protocol";
 import { checkPublicJwk, keySource, verifyEnvelope } from "@outcry/signing";
-import { anIntent, type Backend, eventually, inMs, type Market, SERVICE_ID, startMarket } from "./in-process.js";
+import { anIntent, type Backend } from "./api-calls.js";
+import { eventually, inMs, type Market, SERVICE_ID, startMarket } from "./in-process.js";
 import { connectRaw, type RawNode } from "./raw-node.js";
 
 const END = /^INTENT_(CLOSED|EXPIRED|CANCELLED)$/;

@@ -7,56 +7,28 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { connect, credsAuthenticator } from "@nats-io/transport-node";
 import { getLast, newKeyPair, readAll, type KeyPair, type Stored } from "@outcry/backbone";
-import { type BroadcastService, startBroadcast } from "@outcry/broadcast";
+import { type BroadcastService, type PipelineMetrics, startBroadcast } from "@outcry/broadcast";
 import { type PlatformOptions, readTopic } from "@outcry/delivery";
 import type { Brokers } from "@outcry/dev";
-import { type IntakeService, startIntake } from "@outcry/intake";
+import { type IntakeMetrics, type IntakeService, startIntake } from "@outcry/intake";
 import { createNode, type IntentHandler, type NodeDescription, type SellerNode } from "@outcry/node";
 import {
   type ApiKeyCreated,
   type Event,
-  type IntentAccepted,
-  type IntentRequest,
   type IntentView,
   LIMITS,
   type Log,
   type NodeRecord,
-  type Problem,
   type QuotesView,
   STREAMS,
   systemClock,
   TOPICS,
 } from "@outcry/protocol";
 import { generateKey, publicJwk, type SigningKey } from "@outcry/signing";
+import { type Backend, type Call, callAs, newBackend } from "./api-calls.js";
 import { newDataDir, startTestBrokers } from "./processes.js";
 
 export const SERVICE_ID = "outcry";
-
-export interface Answer<T> {
-  status: number;
-  headers: Headers;
-  body: T;
-}
-
-/** Texts and bytes go out as they are, anything else as JSON. */
-export type Call = <T = Problem>(
-  method: string,
-  path: string,
-  body?: unknown,
-  headers?: Record<string, string>,
-) => Promise<Answer<T>>;
-
-/** What a post may be answered with; `status` is left to the answer's own. */
-export type Posted = Omit<IntentAccepted, "status"> & Omit<Problem, "status">;
-
-export interface Backend {
-  readonly id: string;
-  readonly call: Call;
-  /** POST /v1/intents under a fresh key, or the one given. */
-  post(request: unknown, idempotencyKey?: string): Promise<Answer<Posted>>;
-  /** The same, for an intent that must be accepted: its id. */
-  broadcast(request: Partial<IntentRequest>): Promise<string>;
-}
 
 export interface Registered {
   readonly id: string;
@@ -169,7 +141,7 @@ export class Market {
   }
 
   as(secret: string | undefined): Call {
-    return (method, route, body, headers) => call(this.url, secret, { method, route, body, headers });
+    return callAs(this.url, secret);
   }
 
   get admin(): Call {
@@ -181,21 +153,8 @@ export class Market {
     return this.as(made.body.secret);
   }
 
-  async backend(name = "marketplace"): Promise<Backend> {
-    const made = await this.admin<ApiKeyCreated>("POST", "/v1/api-keys", { role: "backend", name });
-    const asBackend = this.as(made.body.secret);
-    const post: Backend["post"] = (request, idempotencyKey = crypto.randomUUID()) =>
-      asBackend("POST", "/v1/intents", request, { "idempotency-key": idempotencyKey });
-    return {
-      id: made.body.backend_id!,
-      call: asBackend,
-      post,
-      async broadcast(request) {
-        const { status, body } = await post({ ...anIntent, ...request });
-        if (status !== 202) throw new Error(`${status} ${JSON.stringify(body)}`);
-        return body.id;
-      },
-    };
+  backend(name = "marketplace"): Promise<Backend> {
+    return newBackend(this.url, this.admin, name);
   }
 
   /** A node in the registry; nothing is connected. */
@@ -290,8 +249,6 @@ export class Market {
   }
 }
 
-export const anIntent: IntentRequest = { line_items: [{ query: "running shoes" }], context: { currency: "EUR" } };
-
 export const inMs = (ms: number): string => new Date(Date.now() + ms).toISOString();
 
 /** The first value that is neither undefined nor false. */
@@ -308,43 +265,13 @@ export async function eventually<T>(
   }
 }
 
-interface Request {
-  method: string;
-  route: string;
-  body: unknown;
-  headers: Record<string, string> | undefined;
-}
-
-async function call<T>(
-  url: string,
-  secret: string | undefined,
-  { method, route, body, headers }: Request,
-): Promise<Answer<T>> {
-  const raw = typeof body === "string" || body instanceof Uint8Array;
-  const response = await fetch(url + route, {
-    method,
-    headers: {
-      ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
-      ...(body === undefined ? {} : { "content-type": "application/json" }),
-      ...headers,
-    },
-    ...(body === undefined ? {} : { body: raw ? (body as string) : JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return {
-    status: response.status,
-    headers: response.headers,
-    body: (text === "" ? undefined : JSON.parse(text)) as T,
-  };
-}
-
 /** Counts each call by the metric's name and its texts. */
-function counting<Metrics extends object>(counts: Record<string, number>): Metrics {
+function counting(counts: Record<string, number>): PipelineMetrics & IntakeMetrics {
   const told = (name: string, ...values: unknown[]) => {
     const key = [name, ...values.filter((value) => typeof value === "string")].join(" ");
     counts[key] = (counts[key] ?? 0) + 1;
   };
-  return new Proxy({}, { get: (_, name) => told.bind(undefined, String(name)) }) as Metrics;
+  return new Proxy({}, { get: (_, name) => told.bind(undefined, String(name)) }) as PipelineMetrics & IntakeMetrics;
 }
 
 function logInto(lines: LogLine[]): Log {

@@ -85,7 +85,7 @@ async function watch(token: () => Promise<string>, channel: string, from?: "star
     url: stack.url,
     gatewayUrl: `${stack.service("gateway").url.replace("http", "ws")}/v1/ws`,
     getToken: token,
-    WebSocket: WebSocket as never,
+    WebSocket,
   });
   const events: Event[] = [];
   const messages = watcher.events(channel, { ...(from ? { from } : {}), signal: AbortSignal.timeout(20_000) });

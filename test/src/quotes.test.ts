@@ -13,7 +13,8 @@ import {
   STREAMS,
   SUBJECTS,
 } from "@outcry/protocol";
-import { anIntent, type Backend, eventually, inMs, type Market, startMarket } from "./in-process.js";
+import { anIntent, type Backend } from "./api-calls.js";
+import { eventually, inMs, type Market, startMarket } from "./in-process.js";
 import { connectRaw, type HeardIntent, type RawNode } from "./raw-node.js";
 
 let market: Market;

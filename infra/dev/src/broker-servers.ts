@@ -1,7 +1,7 @@
 // The two servers for one machine: those named by NATS_URL and REDIS_URL, else children with their data under the data folder.
 
 import path from "node:path";
-import { type AuthFolder, openAuthFolder } from "@outcry/backbone";
+import { type AuthFolder, openAuthFolder, operatorOf } from "@outcry/backbone";
 import type { Clock } from "@outcry/protocol";
 import {
   type FoundServers,
@@ -38,7 +38,6 @@ export async function startBrokers(options: BrokerOptions): Promise<Brokers> {
   const { dataDir, servers, progress, onUnexpectedExit } = options;
   const authDir = path.join(dataDir, "nats-auth");
   const auth = openAuthFolder(authDir, { clock: options.clock });
-  const { operator, system, app } = auth.tree;
   const [nats, redis] = await Promise.all([
     startNats({
       binary: servers.natsServer.path,
@@ -48,9 +47,7 @@ export async function startBrokers(options: BrokerOptions): Promise<Brokers> {
       onUnexpectedExit,
       ...(options.natsTls === undefined ? {} : { tls: options.natsTls }),
       operator: {
-        operatorJwt: operator.jwt,
-        systemAccountPublicKey: system.publicKey,
-        accounts: [system, app].map(({ publicKey, jwt }) => ({ publicKey, jwt })),
+        ...operatorOf(auth.tree),
         dirPath: path.join(dataDir, "nats-accounts"),
       },
     }),

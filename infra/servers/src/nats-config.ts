@@ -1,6 +1,19 @@
 // The text of nats.conf. Every value that keeps one of the design's promises is written out rather than left to a default.
 
-import type { NatsOperator, NatsTls } from "./start-nats.js";
+export interface NatsOperator {
+  readonly operatorJwt: string;
+  readonly systemAccountPublicKey: string;
+  readonly accounts: readonly { readonly publicKey: string; readonly jwt: string }[];
+  /** The resolver's directory. It outlives restarts: what was pushed there later is newer than `accounts`. */
+  readonly dirPath: string;
+}
+
+export interface NatsTls {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly caFile?: string;
+  readonly verify?: boolean;
+}
 
 export interface NatsConfig {
   readonly serverName: string;

@@ -7,7 +7,7 @@ import type { DataFolder } from "./data-folder.js";
 import { type GuardedChild, startGuarded } from "./guarded-child.js";
 
 const politeStopMs = 10_000; // both servers flush and end well within this; every write is already on disk
-const healthPollMs = 15;
+const healthPollMs = 5; // both servers are up in about 15 ms: tests start hundreds of them
 const logTailBytes = 2000;
 
 export interface Recipe {

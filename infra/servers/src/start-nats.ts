@@ -5,28 +5,13 @@ import { mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import path from "node:path";
 import { claimDataFolder } from "./data-folder.js";
-import { writeNatsConfig } from "./nats-config.js";
+import { type NatsOperator, type NatsTls, writeNatsConfig } from "./nats-config.js";
 import { pickPort } from "./pick-port.js";
 import { type Progress, silent } from "./progress.js";
 import { type RunningServer, ServerRun, StartFailed } from "./running-server.js";
 
 const startTimeoutMs = 60_000; // recovering a large store takes seconds; more is a fault
 const portAttemptsMax = 5; // a free port may be taken between the look and the start
-
-export interface NatsOperator {
-  readonly operatorJwt: string;
-  readonly systemAccountPublicKey: string;
-  readonly accounts: readonly { readonly publicKey: string; readonly jwt: string }[];
-  /** The resolver's directory. It outlives restarts: what was pushed there later is newer than `accounts`. */
-  readonly dirPath: string;
-}
-
-export interface NatsTls {
-  readonly certFile: string;
-  readonly keyFile: string;
-  readonly caFile?: string;
-  readonly verify?: boolean;
-}
 
 export interface StartNatsOptions {
   readonly binary: string;

@@ -15,9 +15,15 @@ const TRIES_MAX = 100; // two seconds against a lively topic or a stale follower
 export type AppendedOnce =
   | { readonly kind: "appended"; readonly seq: number }
   /** It had been stored before. */
-  | { readonly kind: "found"; readonly seq: number };
+  | { readonly kind: "found"; readonly seq: number }
+  /** One of `notBehind` is there: it was not stored. */
+  | { readonly kind: "too_late"; readonly seq: number };
 
-export type EventEntry = Pick<AppendEntry, "subject" | "data" | "headers"> & { readonly eventId: string };
+export type EventEntry = Pick<AppendEntry, "subject" | "data" | "headers"> & {
+  readonly eventId: string;
+  /** Ids of events that close the subject to this one. */
+  readonly notBehind?: readonly string[];
+};
 
 /** Reads the whole subject, looks for the event, appends it when it is absent. Conflicts with other writers repeat that. */
 export async function appendAfterRead(
@@ -25,16 +31,20 @@ export async function appendAfterRead(
   event: EventEntry,
 ): Promise<AppendedOnce> {
   const { backbone, appender } = deps;
-  const { subject, data, eventId } = event;
+  const { subject, data, eventId, notBehind = [] } = event;
   const headers = { ...event.headers, [EVENT_ID_HEADER]: eventId };
   let seen = 0;
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     for await (const stored of readAll(backbone, appender.stream, { filter: subject, fromSeq: seen + 1 })) {
-      if (stored.headers.last(EVENT_ID_HEADER) === eventId) return { kind: "found", seq: stored.seq };
+      const id = stored.headers.last(EVENT_ID_HEADER);
+      if (id === eventId) return { kind: "found", seq: stored.seq };
+      if (id !== undefined && notBehind.includes(id)) return { kind: "too_late", seq: stored.seq };
       seen = stored.seq;
     }
-    const appended = await appender.append({ subject, data, headers, expectLast: { seq: seen } });
+    // With the id, for a writer that takes it for its first time: its append without an expectation must meet this one.
+    const appended = await appender.append({ subject, data, headers, msgId: eventId, expectLast: { seq: seen } });
     if (appended.kind === "appended") return appended;
+    if (appended.kind === "duplicate") return { kind: "found", seq: appended.seq };
     if (tries > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_WAIT_MS * Math.random()));
   }
   throw new OutcryError(

@@ -17,7 +17,7 @@ beforeEach(async () => {
   await makeStream(backbone, "T", ["t.>"], { max_bytes: 50_000_000 });
   appender = createAppender(backbone, { stream: "T" });
 });
-afterEach(() => server.stop());
+afterEach(() => server.remove());
 
 const first = (subject: string, more: { msgId?: string; body?: string } = {}): Promise<Appended> =>
   appender.append({
@@ -193,8 +193,8 @@ describe("appending while the server is killed", () => {
       outcomes.set(name, await first(name).catch((error: unknown) => error as OutcryError));
     });
     await eventually(() => outcomes.size > 300);
-    await server.kill();
-    await server.start();
+    await server.kill9();
+    await server.restart();
     await backbone.health.whenUp();
     await Promise.all(load);
 

@@ -63,18 +63,17 @@ const JETSTREAM_LIMITS = {
   max_bytes_required: true, // an unbounded stream would take the disk from the record
 };
 
-/**
- * Lines of nats-server's configuration. The directory resolver keeps revocations over restarts, MEMORY forgets them; the
- * preloaded JWTs count only where the directory holds no newer one.
- */
-export function resolverConfig(tree: AuthTree, directory: string): string {
-  return [
-    `operator: ${tree.operator.jwt}`,
-    `system_account: ${tree.system.publicKey}`,
-    `resolver: { type: full, dir: ${JSON.stringify(directory)}, allow_delete: false, interval: "2m" }`,
-    `resolver_preload: { ${tree.system.publicKey}: ${tree.system.jwt}, ${tree.app.publicKey}: ${tree.app.jwt} }`,
-    "",
-  ].join("\n");
+/** What a nats-server of this tree is started with. Later revocations lie in its resolver's directory, not in these JWTs. */
+export function operatorOf({ operator, system, app }: AuthTree): {
+  operatorJwt: string;
+  systemAccountPublicKey: string;
+  accounts: { publicKey: string; jwt: string }[];
+} {
+  return {
+    operatorJwt: operator.jwt,
+    systemAccountPublicKey: system.publicKey,
+    accounts: [system, app].map(({ publicKey, jwt }) => ({ publicKey, jwt })),
+  };
 }
 
 export interface Permissions {

@@ -5,7 +5,7 @@ import { bytes, eventually, makeStream, sleep, startNats, text } from "./nats-se
 import type { TestServer } from "./nats-server.fixture.js";
 
 let server: TestServer;
-afterEach(() => server.stop());
+afterEach(() => server.remove());
 
 async function rejection(work: Promise<unknown>): Promise<OutcryError> {
   const error = await work.then(
@@ -43,13 +43,13 @@ describe("a connection", () => {
     await backbone.flush();
 
     const killed = Date.now();
-    await server.kill();
+    await server.kill9();
     expect((await pending).code).toBe("dependency_unavailable");
     expect(Date.now() - killed).toBeLessThan(1_000);
     expect(() => backbone.publish("silent", bytes("lost"))).toThrow(OutcryError);
     expect((await rejection(backbone.request("silent", bytes("?")))).temporary).toBe(true);
 
-    await server.start();
+    await server.restart();
     await backbone.health.whenUp();
     backbone.subscribe("echo", (message) => backbone.publish(message.reply!, message.data));
     expect(text((await backbone.request("echo", bytes("again"))).data)).toBe("again");
@@ -82,7 +82,7 @@ describe("a connection", () => {
   test("a wait for health ends with its signal and with the connection", async () => {
     server = await startNats();
     const backbone = await server.connect();
-    await server.kill();
+    await server.kill9();
     await eventually(() => !backbone.health.up);
     const abort = new AbortController();
     const aborted = rejection(backbone.health.whenUp(abort.signal));
@@ -95,7 +95,7 @@ describe("a connection", () => {
 
   test("a server that is not there is named", async () => {
     server = await startNats();
-    await server.kill();
+    await server.kill9();
     const error = await rejection(server.connect({ firstConnectMs: 300 }));
     expect(isOutcryError(error, "dependency_unavailable")).toBe(true);
     expect(error.detail).toContain(server.url);

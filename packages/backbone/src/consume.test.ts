@@ -18,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await Promise.all(running.splice(0).map((consumer) => consumer.stop(100)));
-  await server.stop();
+  await server.remove();
 });
 
 async function fill(count: number, from = 0): Promise<void> {
@@ -188,10 +188,10 @@ describe("a consumer", () => {
       },
     });
     await eventually(() => handled > 150);
-    await server.kill();
+    await server.kill9();
     const handledAtKill = handled;
     await sleep(700);
-    await server.start();
+    await server.restart();
     await eventually(() => seen.size === 600);
     await eventually(async () => (await unsettled()) === 0);
     expect(twice).toBe(0);

@@ -285,4 +285,5 @@ class Consumer implements RunningConsumer {
 const nak = (delayMs: number): string =>
   `-NAK ${JSON.stringify({ delay: Math.round(delayMs * (0.5 + Math.random())) * 1_000_000 })}`;
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** Keeps no process alive: the connection does, and once that is closed nothing is waited for. */
+const pause = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms).unref());

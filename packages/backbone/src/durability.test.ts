@@ -2,11 +2,11 @@ import { systemClock } from "@outcry/protocol";
 import { afterEach, expect, test } from "@jest/globals";
 import { INBOX_PREFIXES, createAuthTree, mintUser } from "./auth.js";
 import { checkNatsPromises, readDurability, versionOnFloor } from "./durability.js";
-import { startNats } from "./nats-server.fixture.js";
+import { startNats, SYNC_LATER } from "./nats-server.fixture.js";
 import type { TestServer } from "./nats-server.fixture.js";
 
 let server: TestServer;
-afterEach(() => server?.stop());
+afterEach(() => server?.remove());
 const clock = systemClock;
 const payloadBytesMin = 1024 * 1024;
 
@@ -15,7 +15,7 @@ test("a server that syncs always keeps the promises, read by the system account 
   server = await startNats({ tree });
   const { creds } = mintUser(tree, { clock }, { kind: "system" });
   const systemBackbone = await server.connect({ credentials: { creds }, inboxPrefix: INBOX_PREFIXES.system });
-  for (const sources of [{ systemBackbone }, { monitoringUrl: server.monitoringUrl }]) {
+  for (const sources of [{ systemBackbone }, { monitoringUrl: server.monitorUrl }]) {
     const servers = await readDurability(sources);
     expect(servers).toMatchObject([{ syncAlways: true, jetStream: true, version: systemBackbone.serverVersion }]);
     expect(checkNatsPromises(servers, { payloadBytesMin })).toEqual([]);
@@ -23,8 +23,8 @@ test("a server that syncs always keeps the promises, read by the system account 
 });
 
 test("a server with the default sync is named with the line to change", async () => {
-  server = await startNats({ syncAlways: false, config: "max_payload: 64KB" });
-  const unkept = checkNatsPromises(await readDurability({ monitoringUrl: server.monitoringUrl }), { payloadBytesMin });
+  server = await startNats({ extraConfig: `${SYNC_LATER}\nmax_payload: 64KB` });
+  const unkept = checkNatsPromises(await readDurability({ monitoringUrl: server.monitorUrl }), { payloadBytesMin });
   expect(unkept.map((entry) => entry.setting)).toEqual(["jetstream.sync_interval", "max_payload"]);
   expect(unkept[0]).toMatchObject({ found: "not always", fixLine: "jetstream { sync_interval: always }" });
 });

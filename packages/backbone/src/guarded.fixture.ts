@@ -64,7 +64,7 @@ export async function startGuarded(): Promise<Guarded> {
       ),
     async stop() {
       await Promise.all(open.map((connection) => connection.close()));
-      await server.stop();
+      await server.remove();
     },
   };
 }

@@ -8,8 +8,8 @@ export {
   mintNodeUser,
   mintUser,
   nodePermissions,
+  operatorOf,
   replyAllowed,
-  resolverConfig,
 } from "./auth.js";
 export type { AuthTree, MintedUser, NodeJwt, NodeUser, Permissions, UserKind } from "./auth.js";
 export { connectBackbone } from "./connect.js";
@@ -25,7 +25,8 @@ export type { Health } from "./health.js";
 export { checkNodePublicKey, credsText, newKeyPair } from "./jwt.js";
 export type { CheckedKey, KeyPair } from "./jwt.js";
 export { openBucket } from "./kv.js";
-export type { Bucket, BucketEntry, Written } from "./kv.js";
+export type { Bucket, Written } from "./kv.js";
+export type { BucketEntry } from "./kv-entry.js";
 export type { WatchHandlers, Watching } from "./kv-watch.js";
 export { subjectMatches } from "./overlap.js";
 export { getBySeq, getLast, readAll, readBatch, streamHead } from "./read.js";

@@ -3,7 +3,7 @@
 
 import type { Log } from "@outcry/protocol";
 import type { Backbone, Subscription } from "./connect.js";
-import type { BucketEntry } from "./kv.js";
+import type { BucketEntry } from "./kv-entry.js";
 import { readAll, streamHead } from "./read.js";
 import type { Stored } from "./stored.js";
 

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { createAppender } from "./append.js";
 import type { Backbone } from "./connect.js";
 import { openBucket } from "./kv.js";
-import type { Bucket, BucketEntry } from "./kv.js";
+import type { Bucket } from "./kv.js";
+import type { BucketEntry } from "./kv-entry.js";
 import { bytes, eventually, makeStream, sleep, startNats, text } from "./nats-server.fixture.js";
 import type { TestServer } from "./nats-server.fixture.js";
 
@@ -17,7 +18,7 @@ beforeEach(async () => {
   await make();
   bucket = openBucket(backbone, "b", { log: silentLog });
 });
-afterEach(() => server.stop());
+afterEach(() => server.remove());
 
 test("keys are created once, updated at their revision, deleted and created again", async () => {
   expect(await bucket.get("k")).toBeUndefined();
@@ -97,9 +98,9 @@ test("a watch misses nothing across kill -9, and sees what was written while it 
     }
   })();
   await eventually(() => seen.size > 20);
-  await server.kill();
+  await server.kill9();
   await sleep(100);
-  await server.start();
+  await server.restart();
   await load;
   await eventually(() => [...written].every(([key, value]) => seen.get(key) === value));
   expect(seen.size).toBe(50);
@@ -112,8 +113,8 @@ test("a watch starts anew when the bucket was replaced during an outage", async 
   let resets = 0;
   const watching = bucket.watch({ onEntry: (entry) => keys.push(entry.key), onReset: () => resets++ });
   await watching.ready;
-  await server.kill();
-  await server.start();
+  await server.kill9();
+  await server.restart();
   const other = await server.connect();
   await other.request("$JS.API.STREAM.DELETE.KV_b", new Uint8Array(0));
   await backbone.health.whenUp();

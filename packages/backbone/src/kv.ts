@@ -6,22 +6,12 @@ import { createAppender } from "./append.js";
 import type { Appended } from "./append.js";
 import type { Backbone } from "./connect.js";
 import { getLast, readAll } from "./read.js";
-import type { Stored } from "./stored.js";
+import { OPERATION, toEntry } from "./kv-entry.js";
+import type { BucketEntry } from "./kv-entry.js";
 import { watchBucket } from "./kv-watch.js";
 import type { WatchHandlers, Watching } from "./kv-watch.js";
 
 const KEY = /^[A-Za-z0-9_=/.-]+$/; // ADR-8; a key is part of a subject
-
-export interface BucketEntry {
-  readonly key: string;
-  /** Empty when deleted. */
-  readonly value: Uint8Array;
-  /** The bucket's sequence: one order over all keys. */
-  readonly revision: number;
-  readonly deleted: boolean;
-  /** Epoch ms. */
-  readonly time: number;
-}
 
 export type Written =
   | { readonly kind: "written"; readonly revision: number }
@@ -96,19 +86,10 @@ export function openBucket(backbone: Backbone, name: string, options: { readonly
   };
 }
 
-const OPERATION = "KV-Operation";
-
 function subjectOf(prefix: string, key: string): string {
   if (!KEY.test(key) || key.startsWith(".") || key.endsWith("."))
     throw new TypeError(`kv: ${JSON.stringify(key)} is no key`);
   return prefix + key;
-}
-
-function toEntry(stored: Stored, prefix: string): BucketEntry {
-  const { subject, data, seq, time, headers } = stored;
-  const operation = headers.last(OPERATION);
-  const deleted = operation === "DEL" || operation === "PURGE";
-  return { key: subject.slice(prefix.length), value: data, revision: seq, deleted, time };
 }
 
 const toWritten = (appended: Appended): Written =>

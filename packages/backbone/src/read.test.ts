@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { createAppender } from "./append.js";
 import type { Backbone } from "./connect.js";
-import { bytes, makeStream, startNats, text } from "./nats-server.fixture.js";
+import { bytes, makeStream, startNats, SYNC_LATER, text } from "./nats-server.fixture.js";
 import type { TestServer } from "./nats-server.fixture.js";
 import { getBySeq, getLast, readAll, readBatch, streamHead } from "./read.js";
 
@@ -10,7 +10,7 @@ let server: TestServer;
 let backbone: Backbone;
 
 beforeAll(async () => {
-  server = await startNats({ syncAlways: false });
+  server = await startNats({ extraConfig: SYNC_LATER });
   backbone = await server.connect();
   await makeStream(backbone, "T", ["t.>"], { metadata: { outcry_epoch: "e1" } });
   const appender = createAppender(backbone, { stream: "T" });
@@ -21,7 +21,7 @@ beforeAll(async () => {
   });
   await Promise.all(Array.from({ length: COUNT }, (_, index) => appender.append(entry(index + 1))));
 });
-afterAll(() => server.stop());
+afterAll(() => server.remove());
 
 async function sequences(query: Parameters<typeof readAll>[2]): Promise<number[]> {
   const all: number[] = [];

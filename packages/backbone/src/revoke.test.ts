@@ -28,8 +28,8 @@ describe("revocation", () => {
     expect(b.closed).toBe(false);
     expect(await guarded.connects(old.jwt, a.key)).toBe(false);
 
-    await guarded.server.kill();
-    await guarded.server.start();
+    await guarded.server.kill9();
+    await guarded.server.restart();
     expect(await guarded.connects(old.jwt, a.key)).toBe(false);
 
     // The revocation stays for as long as older JWTs live; the new one is dated behind it, also in the same second.
@@ -53,8 +53,8 @@ describe("revocation", () => {
     const set = nodes.map((made) => ({ userPublicKey: made.key.publicKey, atMs: clock.now() }));
     for (let count = 1; count <= 3; count++) await revokers[count % 2]!.apply(set.slice(0, count));
     await eventually(() => nodes.every((made) => made.closed));
-    await guarded.server.kill();
-    await guarded.server.start();
+    await guarded.server.kill9();
+    await guarded.server.restart();
     for (const made of nodes) {
       const { jwt } = mintNodeUser(
         guarded.tree,

@@ -6,7 +6,7 @@ import { streamHead, streamInfo } from "./read.js";
 import { ensureStreams } from "./streams.js";
 
 let server: TestServer;
-afterEach(() => server.stop());
+afterEach(() => server.remove());
 const options = { replicas: 1, region: "local" };
 
 test("all streams and buckets are created once, with an epoch that stays", async () => {

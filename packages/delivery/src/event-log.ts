@@ -2,7 +2,7 @@
 // First time: the server's own window on the event id. Repetition: the topic is read first, since that window is only two minutes long.
 
 import { type Appender, type Backbone, EVENT_ID_HEADER, appendAfterRead } from "@outcry/backbone";
-import { EVENTS, type Event } from "@outcry/protocol";
+import { END_EVENTS, EVENTS, type Event, type EventType, derivedId } from "@outcry/protocol";
 
 const encoder = new TextEncoder();
 
@@ -11,24 +11,35 @@ export interface AppendEventOptions {
   first?: boolean;
   /** This work may have been done before: by a process that died, or by this one before a timeout. */
   repeated?: boolean;
+  /** Id of the intent behind whose end it must not stand. The topic is then read each time. */
+  beforeEndOf?: string;
 }
 
+/** `ended`: it was not appended, since the intent's end is on the topic. */
+export type EventAppended = { kind: "in_log" | "ended" };
+
 export interface EventLog {
-  append(event: Event, options?: AppendEventOptions): Promise<void>;
+  append(event: Event, options?: AppendEventOptions): Promise<EventAppended>;
 }
+
+/** Ids of an intent's end: one of the three is, or will be, on its topic. */
+const endEventIds = (intentId: string): string[] =>
+  Object.values(END_EVENTS).map((type: EventType) => derivedId("evt", type, intentId));
 
 export function createEventLog(deps: { backbone: Backbone; appender: Appender }): EventLog {
   const { backbone, appender } = deps;
   return {
-    async append(event, { first = false, repeated = false } = {}) {
+    async append(event, { first = false, repeated = false, beforeEndOf } = {}) {
       const data = encoder.encode(JSON.stringify(event));
       if (EVENTS[event.type].repeats) {
         await appender.append({ subject: event.topic, data });
-        return;
+        return { kind: "in_log" };
       }
-      if (repeated && !first) {
-        await appendAfterRead({ backbone, appender }, { subject: event.topic, data, eventId: event.id });
-        return;
+      if ((repeated && !first) || beforeEndOf !== undefined) {
+        const notBehind = beforeEndOf === undefined ? [] : endEventIds(beforeEndOf);
+        const entry = { subject: event.topic, data, eventId: event.id, notBehind };
+        const { kind } = await appendAfterRead({ backbone, appender }, entry);
+        return { kind: kind === "too_late" ? "ended" : "in_log" };
       }
       const headers = { [EVENT_ID_HEADER]: event.id };
       await appender.append({
@@ -38,6 +49,7 @@ export function createEventLog(deps: { backbone: Backbone; appender: Appender })
         msgId: event.id,
         ...(first ? { expectFirst: true } : {}),
       });
+      return { kind: "in_log" };
     },
   };
 }

@@ -2,6 +2,7 @@
 
 import type { Stored } from "@outcry/backbone";
 import type { IntakeJob } from "@outcry/jobs";
+import { isId } from "@outcry/protocol";
 
 export interface IntakeJobData {
   /** Place in QUOTES: the end's `quotes_through` is compared with it. */
@@ -21,9 +22,14 @@ export const QUOTE_SIGNATURE_HEADER = "Outcry-Signature";
 
 const decoder = new TextDecoder();
 
+/** Throws TypeError for a message that no intake of ours has stored: the caller sets it aside. */
 export function intakeJob(stored: Stored, options: { requeued?: boolean } = {}): IntakeJob<IntakeJobData> {
+  const [, intent, node, quote] = stored.subject.split(".");
+  if (!isId("int", intent) || !isId("nod", node) || !isId("quo", quote)) {
+    throw new TypeError(`not the subject of a quote: ${stored.subject}`);
+  }
   return {
-    id: stored.subject.split(".")[3]!,
+    id: quote,
     data: {
       seq: stored.seq,
       storedMs: stored.time,

@@ -26,7 +26,7 @@ export interface LoadedIntent {
 export interface IntentBook {
   /** The intent if it is at hand. */
   peek(id: string): LoadedIntent | undefined;
-  /** The intent, read from the record if need be; undefined when none is recorded. */
+  /** The intent, read from the record if need be; undefined when none is recorded, or only what cannot be read. */
   get(id: string): Promise<LoadedIntent | undefined>;
   /** Takes in a message of INTENTS that the caller already holds. */
   adopt(stored: Stored): LoadedIntent;
@@ -67,7 +67,8 @@ export function createIntentBook(deps: { backbone: Backbone; clock: Clock }): In
 
   async function load(id: string): Promise<LoadedIntent | undefined> {
     const stored = await getLast(backbone, STREAMS.intents, SUBJECTS.intent(id));
-    if (stored !== undefined) return keep(openIntent(stored));
+    const intent = stored && readable(stored);
+    if (intent !== undefined) return keep(intent);
     rememberUnknown(id);
     return undefined;
   }
@@ -89,6 +90,16 @@ export function createIntentBook(deps: { backbone: Backbone; clock: Clock }): In
   };
 }
 
+/** The dispatcher sets an unreadable one aside; to everybody else it is no intent. */
+function readable(stored: Stored): LoadedIntent | undefined {
+  try {
+    return openIntent(stored);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Throws SyntaxError or TypeError for anything but an intent's record. */
 export function openIntent(stored: Stored): LoadedIntent {
   const { record, intent, bytes } = decodeIntentRecord(stored.data);
   return {

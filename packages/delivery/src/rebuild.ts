@@ -2,7 +2,7 @@
 // and quotes without an outcome back into the intake queue. Runs under the lease of @outcry/jobs; nothing else writes meanwhile.
 
 import { type Backbone, type Stored, readAll, seqAtTime } from "@outcry/backbone";
-import type { IntakeQueue, RebuildRow, RebuildWriter } from "@outcry/jobs";
+import type { IntakeJob, IntakeQueue, RebuildRow, RebuildWriter } from "@outcry/jobs";
 import {
   type Clock,
   type Event,
@@ -21,6 +21,7 @@ import { type IntakeJobData, intakeJob } from "./intake-job.js";
 const ROWS_PER_WRITE = 100;
 const JOBS_PER_WRITE = 500;
 const UNDISPATCHED_MS = 2_000;
+const ANSWER_MS = LIMITS.ackTimeoutMs; // what was sent a moment ago may still be answered
 // Older quotes have their outcome unless the service was away for longer than an intent can be open.
 const QUOTES_WITHOUT_OUTCOME_MS = LIMITS.quoteWindowMaxMs + 60 * 60_000;
 
@@ -32,13 +33,13 @@ export interface RebuildDeps {
 }
 
 export async function rebuildFromRecord(deps: RebuildDeps, write: RebuildWriter): Promise<void> {
-  const { backbone, clock, log } = deps;
-  const open = await openIntents(backbone);
+  const { clock, log } = deps;
+  const open = await openIntents(deps);
   const sinceMs = Math.min(
     clock.now() - QUOTES_WITHOUT_OUTCOME_MS,
     ...[...open.values()].map((intent) => intent.storedMs - LIMITS.clockSkewMs),
   );
-  const { histories, judged } = await readHistories(backbone, open, sinceMs);
+  const { histories, judged } = await readHistories(deps, open, sinceMs);
 
   const rows: RebuildRow[] = [];
   for (const intent of open.values()) {
@@ -47,27 +48,42 @@ export async function rebuildFromRecord(deps: RebuildDeps, write: RebuildWriter)
   }
   await write.putRows(rows);
   const requeued = await requeueQuotes(deps, judged, sinceMs);
-  log.warn({ intents: open.size, quotes: requeued }, "rebuilt from the record");
+  // An empty record is the first start; anything else was lost by Redis, which an operator wants to know.
+  log[open.size + requeued > 0 ? "warn" : "info"]({ intents: open.size, quotes: requeued }, "rebuilt from the record");
 }
 
 /** One pass: an end takes its intent out again, so only open ones are held. */
-async function openIntents(backbone: Backbone): Promise<Map<string, LoadedIntent>> {
+async function openIntents({ backbone, log }: RebuildDeps): Promise<Map<string, LoadedIntent>> {
   const open = new Map<string, LoadedIntent>();
   for await (const stored of readAll(backbone, STREAMS.intents)) {
     const id = parseIntentSubject(stored.subject);
     if (id === undefined) continue;
     if (stored.subject.endsWith(".end")) open.delete(id);
-    else if (stored.subject.split(".").length === 4) open.set(id, openIntent(stored));
+    else if (stored.subject.split(".").length === 4) {
+      const intent = readable(log, stored, openIntent);
+      if (intent !== undefined) open.set(id, intent);
+    }
   }
   return open;
 }
 
-async function readHistories(backbone: Backbone, open: Map<string, LoadedIntent>, sinceMs: number) {
+/** What cannot be read was or will be set aside by the consumer of its stream: a rebuild goes on without it. */
+function readable<T>(log: Log, stored: Stored, read: (stored: Stored) => T): T | undefined {
+  try {
+    return read(stored);
+  } catch (error) {
+    log.error({ err: error, stream: stored.stream, seq: stored.seq }, "rebuild: a message cannot be read");
+    return undefined;
+  }
+}
+
+async function readHistories({ backbone, log }: RebuildDeps, open: Map<string, LoadedIntent>, sinceMs: number) {
   const histories = new Map<string, Event[]>();
   const judged = new Set<string>();
   const fromSeq = await seqAtTime(backbone, STREAMS.events, sinceMs);
   for await (const stored of readAll(backbone, STREAMS.events, { fromSeq })) {
-    const event = decodeEvent(stored.data);
+    const event = readable(log, stored, ({ data }) => decodeEvent(data));
+    if (event === undefined) continue;
     if (event.type === "QUOTE_RECEIVED" || event.type === "QUOTE_REFUSED") {
       judged.add((event.data as EventData<"QUOTE_RECEIVED" | "QUOTE_REFUSED">).quote_id);
     }
@@ -92,23 +108,24 @@ function rowOf(intent: LoadedIntent, history: Event[], nowMs: number): RebuildRo
     attempt,
     deadlineMs: intent.deadlineMs,
     // One that its dispatcher has not finished with is left to it for a moment.
-    retryDueMs: folded.broadcasted ? nowMs : nowMs + UNDISPATCHED_MS,
+    retryDueMs: nowMs + (folded.broadcasted ? ANSWER_MS : UNDISPATCHED_MS),
   };
 }
 
 async function requeueQuotes(deps: RebuildDeps, judged: ReadonlySet<string>, sinceMs: number): Promise<number> {
-  const { backbone, queue } = deps;
+  const { backbone, queue, log } = deps;
   const fromSeq = await seqAtTime(backbone, STREAMS.quotes, sinceMs);
-  let batch: Stored[] = [];
+  let batch: IntakeJob<IntakeJobData>[] = [];
   let requeued = 0;
   const put = async () => {
-    await queue.addMany(batch.map((stored) => intakeJob(stored, { requeued: true })));
+    await queue.addMany(batch);
     requeued += batch.length;
     batch = [];
   };
   for await (const stored of readAll(backbone, STREAMS.quotes, { fromSeq })) {
     if (judged.has(stored.subject.split(".")[3]!)) continue;
-    batch.push(stored);
+    const job = readable(log, stored, () => intakeJob(stored, { requeued: true }));
+    if (job !== undefined) batch.push(job);
     if (batch.length === JOBS_PER_WRITE) await put();
   }
   await put();

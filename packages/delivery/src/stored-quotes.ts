@@ -11,7 +11,8 @@ export interface StoredQuote {
   nodeId: string;
   seq: number;
   storedMs: number;
-  quote: Quote;
+  /** Undefined when the bytes are no JSON: such a message is refused like any other that does not verify. */
+  quote: Quote | undefined;
   signature: string;
 }
 
@@ -26,11 +27,19 @@ export async function storedQuotes(backbone: Backbone, intentId: string): Promis
       nodeId: nodeId!,
       seq: stored.seq,
       storedMs: stored.time,
-      quote: JSON.parse(decoder.decode(stored.data)) as Quote,
+      quote: readQuote(stored.data),
       signature: stored.headers.last(QUOTE_SIGNATURE_HEADER) ?? "",
     });
   }
   return quotes;
+}
+
+function readQuote(data: Uint8Array): Quote | undefined {
+  try {
+    return JSON.parse(decoder.decode(data)) as Quote;
+  } catch {
+    return undefined;
+  }
 }
 
 export type QuoteOutcome =

@@ -24,14 +24,14 @@ describe("the connection", () => {
     const changes: boolean[] = [];
     const forget = store.health.onChange((up) => changes.push(up));
 
-    await redis.kill();
+    await redis.kill9();
     await eventually(() => !store.health.up);
     const startedAt = performance.now();
     await expect(timers.nextDue()).rejects.toMatchObject({ code: "dependency_unavailable", temporary: true });
     expect(performance.now() - startedAt).toBeLessThan(50);
     await expect(store.health.whenUp(AbortSignal.timeout(30))).rejects.toThrow("timeout");
 
-    await redis.start();
+    await redis.restart();
     await store.health.whenUp(AbortSignal.timeout(5_000));
     expect(await timers.nextDue()).toBe(42);
     expect(changes).toEqual([false, true]);
@@ -41,11 +41,11 @@ describe("the connection", () => {
 
   test("counts a paused Redis as down, so that calls do not hang, and recovers when it goes on", async () => {
     const timers = createTimers(store);
-    redis.signal("SIGSTOP");
+    redis.pause();
     const error = await timers.nextDue().catch((caught: unknown) => caught);
     expect(isOutcryError(error, "dependency_unavailable")).toBe(true);
     expect(store.health.up).toBe(false);
-    redis.signal("SIGCONT");
+    redis.resume();
     await store.health.whenUp(AbortSignal.timeout(5_000));
     expect(await timers.nextDue()).toBe(42);
   });
@@ -63,14 +63,7 @@ describe("the promises of Redis", () => {
   });
 
   test("are each named with the line to change when Redis is set otherwise", async () => {
-    const loose = await startTestRedis([
-      "--appendonly",
-      "no",
-      "--appendfsync",
-      "everysec",
-      "--maxmemory-policy",
-      "allkeys-lru",
-    ]);
+    const loose = await startTestRedis("appendonly no\nappendfsync everysec\nmaxmemory-policy allkeys-lru");
     try {
       const unkept = await checkRedisPromises(await loose.connect());
       expect(unkept.map(({ found, fixLine }) => [found, fixLine])).toEqual([

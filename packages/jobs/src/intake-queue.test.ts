@@ -131,13 +131,13 @@ describe("the intake queue", () => {
 
   test("fails adds and stops its workers at once while Redis is down", async () => {
     const worker = work(async () => undefined);
-    await redis.kill();
+    await redis.kill9();
     await eventually(() => !store.health.up);
     const stoppedAt = performance.now();
     await worker.stop();
     expect(performance.now() - stoppedAt).toBeLessThan(1_000);
     await expect(queue.addMany(jobs(1))).rejects.toMatchObject({ code: "dependency_unavailable" });
-    await redis.start();
+    await redis.restart();
     await store.health.whenUp();
     await eventually(() =>
       queue.addMany(jobs(1)).then(
@@ -180,9 +180,9 @@ describe("kill -9", () => {
     })();
     for (let kills = 0; kills < 3; kills++) {
       await sleep(300);
-      await redis.kill();
+      await redis.kill9();
       await sleep(100);
-      await redis.start();
+      await redis.restart();
     }
     await sleep(200);
     stop.abort();

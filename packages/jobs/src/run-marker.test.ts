@@ -138,8 +138,8 @@ describe("a rebuild", () => {
         async rebuild(write) {
           await write.putRow(row("int_1"));
           if (++runs === 1) {
-            await redis.kill();
-            await redis.start();
+            await redis.kill9();
+            await redis.restart();
             await store.health.whenUp();
           }
           await write.putRow(row("int_2"));

@@ -207,9 +207,9 @@ describe("running timers", () => {
     const ran: string[] = [];
     start(async (claim) => void ran.push(claim.intentId));
     await timers.schedule({ kind: "end", intentId: "int_a" }, now() + 300);
-    await redis.kill();
+    await redis.kill9();
     await sleep(400);
-    await redis.start();
+    await redis.restart();
     await eventually(() => ran.length === 1);
   });
 

@@ -2,21 +2,22 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
-import { canonicalize, check, digestOf, newId, Quote, quoteId, toRfc3339 } from "@outcry/protocol";
+import { canonicalize, check, digestOf, LIMITS, newId, Quote, quoteId, toRfc3339 } from "@outcry/protocol";
+import { type ThrowawayNats, throwawayNats } from "@outcry/servers";
 import { generateKey, keySource, signEnvelope, verificationKey, verifyEnvelope } from "@outcry/signing";
+import { eventually } from "./eventually.fixture.js";
 import { Market } from "./market.fixture.js";
-import { eventually, startTestNats, type TestNats } from "./nats-server.fixture.js";
 import type { NodeFault } from "./options.js";
 
-let nats: TestNats;
+let nats: ThrowawayNats;
 let market: Market;
 
 beforeAll(async () => {
-  nats = await startTestNats();
+  nats = await throwawayNats();
 });
 afterAll(() => nats.remove());
 beforeEach(async () => {
-  market = await new Market(nats).open();
+  market = await new Market(nats.url).open();
 });
 afterEach(() => market.close());
 
@@ -198,7 +199,7 @@ describe("a message that cannot be trusted", () => {
       expires: toRfc3339(Date.now() + 7_200_000),
     });
     await market.send(nodeId, {}, { bytes: new TextEncoder().encode('{"id":') });
-    await market.send(nodeId, {}, { bytes: new Uint8Array(70_000) });
+    await market.send(nodeId, {}, { bytes: new Uint8Array(LIMITS.intentBytesMax + 1) });
     await market.send(nodeId, { ...market.intent(), version: "2031-01-01" });
     await market.send(nodeId, { ...market.intent(), audience: newId("nod") });
     const good = market.intent();

@@ -5,15 +5,16 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type ThrowawayNats, throwawayNats } from "@outcry/servers";
 import { generateKey } from "@outcry/signing";
+import { eventually } from "./eventually.fixture.js";
 import { Market } from "./market.fixture.js";
-import { eventually, startTestNats, type TestNats } from "./nats-server.fixture.js";
 import type { NodeFault, NodeOptions } from "./options.js";
 import { createNode, type SellerNode } from "./seller-node.js";
 import { newOperator, type Operator, TestService } from "./service.fixture.js";
 
 let operator: Operator;
-let nats: TestNats;
+let nats: ThrowawayNats;
 let market: Market;
 let service: TestService;
 let stateDir: string;
@@ -21,11 +22,11 @@ const nodes: SellerNode[] = [];
 
 beforeAll(async () => {
   operator = await newOperator();
-  nats = await startTestNats(operator.config);
+  nats = await throwawayNats({ operator: () => operator.setup });
 });
 afterAll(() => nats.remove());
 beforeEach(async () => {
-  market = await new Market(nats).open({ authenticator: await operator.authenticator() });
+  market = await new Market(nats.url).open({ authenticator: await operator.authenticator() });
   service = await new TestService(operator, nats.url).open();
   market.key = service.serviceKeys[0]!;
   stateDir = join(mkdtempSync(join(tmpdir(), "outcry-state-")), "node");

@@ -19,7 +19,6 @@ import {
 import { generateKey, publicJwk, signEnvelope, type SigningKey } from "@outcry/signing";
 import { createNode, type SellerNode } from "./seller-node.js";
 import type { NodeOptions } from "./options.js";
-import type { TestNats } from "./nats-server.fixture.js";
 
 export interface SeenAck extends Ack {
   node: string;
@@ -67,17 +66,17 @@ export class Market {
   readonly acks: SeenAck[] = [];
   readonly quotes: SeenQuote[] = [];
   rule: QuoteRule = stored;
-  readonly #nats: TestNats;
+  readonly #natsUrl: string;
   #nc!: NatsConnection;
   readonly #nodes: SellerNode[] = [];
 
-  constructor(nats: TestNats) {
-    this.#nats = nats;
+  constructor(natsUrl: string) {
+    this.#natsUrl = natsUrl;
   }
 
   async open(options: Parameters<typeof connect>[0] = {}): Promise<this> {
     this.#nc = await connect({
-      servers: this.#nats.url,
+      servers: this.#natsUrl,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 50,
       ignoreAuthErrorAbort: true,
@@ -117,7 +116,7 @@ export class Market {
       key,
       natsSeed: "SUAKYRHVIOREXV7EUZTBHUHL7NUMHPMAS7QMDU3GTIUWEI5LDNOXD43IZY", // of the NATS documentation; unused without authentication
       connection: {
-        natsUrl: this.#nats.url,
+        natsUrl: this.#natsUrl,
         inboxPrefix: `_INBOX.${nodeId}`,
         serviceKeys: [publicJwk(this.key)],
         serviceId: this.serviceId,

@@ -2,18 +2,19 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type ThrowawayNats, throwawayNats } from "@outcry/servers";
+import { eventually } from "./eventually.fixture.js";
 import { Market, stored } from "./market.fixture.js";
-import { eventually, startTestNats, type TestNats } from "./nats-server.fixture.js";
 
-let nats: TestNats;
+let nats: ThrowawayNats;
 let market: Market;
 
 beforeAll(async () => {
-  nats = await startTestNats();
+  nats = await throwawayNats();
 });
 afterAll(() => nats.remove());
 beforeEach(async () => {
-  market = await new Market(nats).open();
+  market = await new Market(nats.url).open();
 });
 afterEach(() => market.close());
 
@@ -75,14 +76,14 @@ describe("the life of a node", () => {
   });
 
   test("starts when NATS comes up later, and stops waiting when it is drained", async () => {
-    await nats.kill();
+    await nats.kill9();
     const [patient, resigned] = [market.node(), market.node()];
     const starting = patient.node.onIntent((_, ctx) => ctx.decline()).start();
     const given = resigned.node.onIntent((_, ctx) => ctx.decline()).start();
     await sleep(50);
     await resigned.node.drain();
     await expect(given).rejects.toThrow("stopping");
-    await nats.start();
+    await nats.restart();
     expect(await starting).toEqual({ nodeId: patient.nodeId });
   });
 });

@@ -3,20 +3,21 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
 import { digestOf, newId, type Notice, quoteId } from "@outcry/protocol";
+import { type ThrowawayNats, throwawayNats } from "@outcry/servers";
 import { generateKey } from "@outcry/signing";
+import { eventually } from "./eventually.fixture.js";
 import { Market, silent, stored } from "./market.fixture.js";
-import { eventually, startTestNats, type TestNats } from "./nats-server.fixture.js";
 import type { QuoteReport } from "./options.js";
 
-let nats: TestNats;
+let nats: ThrowawayNats;
 let market: Market;
 
 beforeAll(async () => {
-  nats = await startTestNats();
+  nats = await throwawayNats();
 });
 afterAll(() => nats.remove());
 beforeEach(async () => {
-  market = await new Market(nats).open();
+  market = await new Market(nats.url).open();
 });
 afterEach(() => market.close());
 
@@ -103,10 +104,10 @@ describe("a quote", () => {
     await node.onIntent((_, ctx) => ctx.quote({ amountMinor: 990 })).start();
     await market.send(nodeId, market.intent());
     await eventually(() => market.quotes.length >= 1);
-    await nats.kill();
+    await nats.kill9();
     await eventually(() => states.includes("disconnected"));
     market.rule = stored;
-    await nats.start();
+    await nats.restart();
     await eventually(() => node.health().counters.quotesStored === 1);
     expect(new Set(market.quotes.map(({ text }) => text)).size).toBe(1);
     const next = market.intent();

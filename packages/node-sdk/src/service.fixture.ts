@@ -17,27 +17,31 @@ import {
   problemOf,
   toRfc3339,
 } from "@outcry/protocol";
+import type { NatsOperator } from "@outcry/servers";
 import { checkPublicJwk, generateKey, keySource, publicJwk, type SigningKey, verifyEnvelope } from "@outcry/signing";
 
 export interface Operator {
-  readonly config: string;
+  readonly setup: Omit<NatsOperator, "dirPath">;
   readonly account: KeyPair;
   /** A user that may do everything. */
   authenticator(): Promise<ReturnType<typeof jwtAuthenticator>>;
 }
 
 export async function newOperator(): Promise<Operator> {
-  const [operator, account] = [createOperator(), createAccount()];
-  const operatorJwt = await encodeOperator("outcry", operator);
-  const accountJwt = await encodeAccount(
-    "OUTCRY",
-    account,
-    { limits: { conn: -1, subs: -1, data: -1, payload: -1, exports: -1, imports: -1, leaf: -1 } },
-    { signer: operator },
-  );
+  const [operator, system, account] = [createOperator(), createAccount(), createAccount()];
+  const limits = { conn: -1, subs: -1, data: -1, payload: -1, exports: -1, imports: -1, leaf: -1 };
+  const accountOf = async (name: string, key: KeyPair) => ({
+    publicKey: key.getPublicKey(),
+    jwt: await encodeAccount(name, key, { limits }, { signer: operator }),
+  });
+  const systemAccountPublicKey = system.getPublicKey();
   return {
     account,
-    config: `operator: ${operatorJwt}\nresolver: MEMORY\nresolver_preload: { ${account.getPublicKey()}: ${accountJwt} }`,
+    setup: {
+      operatorJwt: await encodeOperator("outcry", operator, { system_account: systemAccountPublicKey }),
+      systemAccountPublicKey,
+      accounts: [await accountOf("SYS", system), await accountOf("OUTCRY", account)],
+    },
     async authenticator() {
       const user = createUser();
       return jwtAuthenticator(await encodeUser("service", user, account, {}), user.getSeed());

@@ -63,9 +63,9 @@ describe("replay, then live", () => {
     await client.subscribe("all:");
     for (let round = 0; round < 3; round++) {
       await Promise.all(Array.from({ length: 30 }, () => world.publisher.publish("rt.t.g.x")));
-      await world.nats.kill();
+      await world.nats.kill9();
       await eventually(() => gateway.engine.unready !== undefined);
-      await world.nats.start();
+      await world.nats.restart();
       await eventually(() => gateway.engine.unready === undefined);
       // Published while the gateway's own subscription may not be back: only the check of the head finds these.
       await world.publisher.publish("rt.t.h.z");

@@ -1,40 +1,19 @@
-// A real nats-server of one's own for a test, with the EVENTS stream as in production; the binary comes from OUTCRY_NATS_SERVER.
+// A nats-server of one's own for a test, with the EVENTS stream as in production.
 
 import { type Backbone, connectBackbone } from "@outcry/backbone";
 import { EVENT_SUBJECTS, livePrefix, silentLog, systemClock } from "@outcry/protocol";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { type ThrowawayNats, throwawayNats } from "@outcry/servers";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const NS_PER_MS = 1_000_000;
 
-export interface TestNats {
-  readonly url: string;
+export interface TestNats extends ThrowawayNats {
   connect(): Promise<Backbone>;
-  /** kill -9; data stays. */
-  kill(): Promise<void>;
-  start(): Promise<void>;
-  remove(): Promise<void>;
 }
 
 export async function startTestNats(): Promise<TestNats> {
-  const binary = process.env["OUTCRY_NATS_SERVER"] ?? "nats-server";
-  const dir = await mkdtemp(join(tmpdir(), "outcry-gateway-"));
-  const [port, monitorPort] = [await freePort(), await freePort()];
-  const file = join(dir, "nats.conf");
-  const store = JSON.stringify(join(dir, "js"));
-  await writeFile(
-    file,
-    `listen: 127.0.0.1:${port}\nhttp: 127.0.0.1:${monitorPort}\njetstream { store_dir: ${store}, sync_interval: always, max_file_store: 8GB }\n`,
-  );
-  const connections: Backbone[] = [];
-  let child: ChildProcess | undefined;
-  const nats: TestNats = {
-    url: `nats://127.0.0.1:${port}`,
+  const nats = await throwawayNats();
+  return Object.assign(nats, {
     async connect() {
       const options = {
         servers: [nats.url],
@@ -44,28 +23,10 @@ export async function startTestNats(): Promise<TestNats> {
         clock: systemClock,
       };
       const backbone = await connectBackbone(options);
-      connections.push(backbone);
+      nats.beforeRemove(() => backbone.close());
       return backbone;
     },
-    async kill() {
-      if (!child || child.exitCode !== null || child.signalCode !== null) return;
-      child.kill("SIGKILL");
-      await once(child, "exit");
-    },
-    async start() {
-      child = spawn(binary, ["-c", file], { stdio: "ignore" });
-      await eventually(
-        async () => (await fetch(`http://127.0.0.1:${monitorPort}/healthz`).catch(() => undefined))?.ok === true,
-      );
-    },
-    async remove() {
-      await Promise.all(connections.map((backbone) => backbone.close()));
-      await nats.kill();
-      await rm(dir, { recursive: true, force: true });
-    },
-  };
-  await nats.start();
-  return nats;
+  });
 }
 
 const REGION = "local";
@@ -100,15 +61,6 @@ async function ask(backbone: Backbone, verb: string, body: object = {}, triesLef
     throw new Error(answer.error.description);
   await sleep(20);
   await ask(backbone, verb, body, triesLeft - 1);
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** Polls until the check holds. */

@@ -24,6 +24,7 @@ import type { EndedIntents } from "./ended-intents.js";
 
 const QUEUE_GROUP = "collectors";
 const UNRECORDED_MAX = 100_000; // beyond it acks are dropped: the next attempt earns them again
+const LOADING_MAX = 1_000; // acks that wait for an intent to be read: invented ids must not become a queue of reads
 
 export interface CollectDeps {
   backbone: Backbone;
@@ -37,7 +38,7 @@ export interface CollectDeps {
 }
 
 export function collectAcks(deps: CollectDeps): Subscription {
-  const memory: Memory = { usual: new UsualAcks(), told: new ToldAnswers() };
+  const memory: Memory = { usual: new UsualAcks(), told: new ToldAnswers(), loading: 0 };
   return deps.backbone.subscribe(
     SUBJECTS.allAcks,
     (message) => {
@@ -58,7 +59,9 @@ async function loadThenTake(
   answer: { node: string; intent: string },
   message: Incoming,
 ): Promise<void> {
-  const intent = await deps.book.get(answer.intent);
+  if (memory.loading >= LOADING_MAX) return refuse(deps, message, "overloaded");
+  memory.loading += 1;
+  const intent = await deps.book.get(answer.intent).finally(() => (memory.loading -= 1));
   if (intent === undefined) refuse(deps, message, "ack_intent_unknown");
   else takeAck(deps, memory, intent, answer.node, message);
 }
@@ -66,6 +69,7 @@ async function loadThenTake(
 interface Memory {
   usual: UsualAcks;
   told: ToldAnswers;
+  loading: number;
 }
 
 function takeAck(deps: CollectDeps, memory: Memory, intent: LoadedIntent, node: string, message: Incoming): void {

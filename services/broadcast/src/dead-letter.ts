@@ -1,9 +1,18 @@
-// Sets deliveries aside that no attempt could make: one message per intent and node in DEAD_LETTERS, then the event, then the row.
+// Sets deliveries aside that no attempt could make: the event, then the row, then one message per intent and node in
+// DEAD_LETTERS. The row decides: only a delivery that it calls dead gets a letter, and none of those goes without.
 
 import type { Appender } from "@outcry/backbone";
 import type { EventLog, LoadedIntent } from "@outcry/delivery";
 import type { DeliveryRows, RunKeeper } from "@outcry/jobs";
-import { type Clock, SUBJECTS, buildEvent, toRfc3339 } from "@outcry/protocol";
+import {
+  type Clock,
+  type Event,
+  type EventData,
+  type PackedDelivery,
+  SUBJECTS,
+  buildEvent,
+  toRfc3339,
+} from "@outcry/protocol";
 
 export interface DeadLetterDeps {
   deadLetters: Appender;
@@ -18,7 +27,6 @@ export interface DeadDeliveries {
   nodes: { index: number; node: string }[];
   attempts: number;
   cause: string;
-  repeated: boolean;
 }
 
 /** What DEAD_LETTERS holds of a delivery; the intent itself stays in INTENTS under its id. */
@@ -35,29 +43,62 @@ export interface DeadDelivery {
 const encoder = new TextEncoder();
 
 export async function deadLetter(deps: DeadLetterDeps, intent: LoadedIntent, dead: DeadDeliveries): Promise<void> {
-  const { nodes, attempts, cause, repeated } = dead;
-  await Promise.all(nodes.map(({ node }) => appendDeadDelivery(deps, intent, node, attempts, cause)));
+  const { nodes, attempts, cause } = dead;
   const event = buildEvent(
     "DELIVERY_DEAD_LETTERED",
     { intent_id: intent.id, cause, attempts, node_ids: nodes.map(({ node }) => node) },
     { topic: intent.topic, traceId: intent.intent.trace_id, key: [intent.id, String(attempts)], clock: deps.clock },
   );
-  await deps.events.append(event, { repeated });
+  const told = await deps.events.append(event, { beforeEndOf: intent.id });
+  if (told.kind === "ended") return;
   await deps.run.during(() =>
     deps.rows.markDead(
       intent.id,
       nodes.map(({ index }) => index),
     ),
   );
-  deps.onDead?.(cause, nodes.length);
+  await writeLettersOfRow(deps, intent, [event]);
 }
 
-async function appendDeadDelivery(
+/** For what the row calls dead. One that has ended meanwhile gets its letters with its end. */
+export async function writeLettersOfRow(
   deps: DeadLetterDeps,
   intent: LoadedIntent,
+  history: readonly Event[],
+): Promise<void> {
+  const found = await deps.run.during(() => deps.rows.read(intent.id));
+  if (found.kind === "open") await writeLetters(deps, intent, found.row.deliveries, history);
+}
+
+/** One letter for each delivery that is dead and was told to be, with the cause that the log names. */
+export async function writeLetters(
+  deps: Pick<DeadLetterDeps, "deadLetters" | "clock" | "onDead">,
+  intent: LoadedIntent,
+  deliveries: readonly PackedDelivery[],
+  history: readonly Event[],
+): Promise<void> {
+  const causes = causesOf(history);
+  const dead = intent.record.targets.filter((node, index) => deliveries[index]!.state === "dead" && causes.has(node));
+  await Promise.all(dead.map((node) => appendLetter(deps, intent, node, causes.get(node)!)));
+}
+
+type Cause = Pick<DeadDelivery, "cause" | "attempts">;
+
+function causesOf(history: readonly Event[]): Map<string, Cause> {
+  const causes = new Map<string, Cause>();
+  for (const event of history) {
+    if (event.type !== "DELIVERY_DEAD_LETTERED") continue;
+    const { node_ids, cause, attempts } = event.data as EventData<"DELIVERY_DEAD_LETTERED">;
+    for (const node of node_ids) causes.set(node, { cause, attempts });
+  }
+  return causes;
+}
+
+async function appendLetter(
+  deps: Pick<DeadLetterDeps, "deadLetters" | "clock" | "onDead">,
+  intent: LoadedIntent,
   node: string,
-  attempts: number,
-  cause: string,
+  { cause, attempts }: Cause,
 ): Promise<void> {
   const letter: DeadDelivery = {
     kind: "delivery",
@@ -69,9 +110,10 @@ async function appendDeadDelivery(
     time: toRfc3339(deps.clock.now()),
   };
   // First on its subject: however often this is repeated, a delivery dies once.
-  await deps.deadLetters.append({
+  const written = await deps.deadLetters.append({
     subject: SUBJECTS.deadDelivery(intent.id, node),
     data: encoder.encode(JSON.stringify(letter)),
     expectFirst: true,
   });
+  if (written.kind === "appended") deps.onDead?.(cause, 1);
 }

@@ -78,5 +78,6 @@ async function appendBroadcasted(deps: DispatchDeps, intent: LoadedIntent, repea
     { intent_id: intent.id, attempt: 1, targets, dispatched: targets },
     { topic: intent.topic, traceId: intent.intent.trace_id, key: [intent.id], clock: deps.clock },
   );
-  await deps.events.append(event, { repeated });
+  // Late, after a crash or an outage, it may meet the end.
+  await deps.events.append(event, repeated ? { beforeEndOf: intent.id } : {});
 }

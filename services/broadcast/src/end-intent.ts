@@ -7,13 +7,25 @@ import {
   type LoadedIntent,
   type QuoteOutcome,
   encodeRecord,
+  foldIntent,
   packDeliveries,
   quoteOutcomes,
   readEnd,
+  readTopic,
   storedQuotes,
 } from "@outcry/delivery";
 import type { DeliveryRow, DeliveryRows, Ending, RunKeeper, TimerClaim } from "@outcry/jobs";
-import { type Clock, LIMITS, OutcryError, type Outcome, STREAMS, SUBJECTS, stateAtEnd } from "@outcry/protocol";
+import {
+  type Clock,
+  LIMITS,
+  OutcryError,
+  type Outcome,
+  type PackedDelivery,
+  STREAMS,
+  SUBJECTS,
+  canMove,
+  stateAtEnd,
+} from "@outcry/protocol";
 import type { EndedIntents } from "./ended-intents.js";
 
 export interface EndDeps {
@@ -94,29 +106,38 @@ async function beginEnding(
   return begun.kind === "ending" ? begun.row : undefined;
 }
 
-/** Open deliveries get their last state; a node whose quote is stored in time has quoted, unless it was refused already. */
+/**
+ * Deliveries that may still move get their last state: what the log says beyond the row (an outage of Redis holds rows back),
+ * and "quoted" where a quote is stored in time and not refused already.
+ */
 async function finalDeliveries(
   deps: EndDeps,
   intent: LoadedIntent,
   row: DeliveryRow & { ending: Ending },
   quotesThrough: number,
-) {
-  const undecided = row.deliveries.some(({ state }) => state === "pending" || state === "acked");
-  const quoted = new Set<string>();
-  if (undecided) {
-    const quotes = await storedQuotes(deps.backbone, intent.id);
-    const outcomes =
-      quotes.length === 0 ? new Map<string, QuoteOutcome>() : await quoteOutcomes(deps.backbone, intent, quotes);
-    for (const { quoteId, nodeId, seq, storedMs } of quotes) {
-      const inTime = seq <= quotesThrough && storedMs <= intent.deadlineMs;
-      if (inTime && outcomes.get(quoteId)?.kind !== "refused") quoted.add(nodeId);
-    }
-  }
+): Promise<PackedDelivery[]> {
+  const decided = row.deliveries.every(({ state }) => !canMove(state, "quoted"));
+  if (decided) return row.deliveries;
+  const log = foldIntent(intent.record.targets, await readTopic(deps.backbone, intent.topic)).deliveries;
+  const quoted = await quotedNodes(deps, intent, quotesThrough);
   return row.deliveries.map(({ state, attempts }, index) => {
-    const open = state === "pending" || state === "acked";
-    const last = open && quoted.has(intent.record.targets[index]!) ? "quoted" : stateAtEnd(state, row.ending.outcome);
+    const node = intent.record.targets[index]!;
+    const told = log.get(node)!.state;
+    const known = canMove(state, told) ? told : state;
+    const last = quoted.has(node) && canMove(known, "quoted") ? "quoted" : stateAtEnd(known, row.ending.outcome);
     return { state: last, attempts };
   });
+}
+
+async function quotedNodes(deps: EndDeps, intent: LoadedIntent, quotesThrough: number): Promise<Set<string>> {
+  const quotes = await storedQuotes(deps.backbone, intent.id);
+  const outcomes =
+    quotes.length === 0 ? new Map<string, QuoteOutcome>() : await quoteOutcomes(deps.backbone, intent, quotes);
+  const counting = quotes.filter(
+    ({ quoteId, seq, storedMs }) =>
+      seq <= quotesThrough && storedMs <= intent.deadlineMs && outcomes.get(quoteId)?.kind !== "refused",
+  );
+  return new Set(counting.map(({ nodeId }) => nodeId));
 }
 
 /** Timers `deadline` and `end`. Returns when to look again, or nothing once the end is recorded. */
@@ -132,6 +153,9 @@ export async function endWhenDue(deps: EndDeps, claim: TimerClaim): Promise<{ ag
     return claim.kind === "deadline" ? { againAtMs: expiresAtMs } : undefined;
   }
   const outcome = row.open === 0 ? "closed" : "expired";
-  await endIntent(deps, intent, row.ending ?? { outcome, by: outcome === "closed" ? "all_answered" : "deadline" });
+  const by = outcome === "closed" ? "all_answered" : "deadline";
+  const { kind } = await endIntent(deps, intent, row.ending ?? { outcome, by });
+  // A row that a rebuild made while the end was being recorded.
+  if (kind === "had_ended") await deps.run.during(() => deps.rows.finishEnd(intent.id));
   return undefined;
 }

@@ -1,6 +1,6 @@
 // What follows from a recorded end: its event behind all others of the intent, the row's tombstone, and on a cancel the word to nodes.
 
-import type { Backbone, Stored } from "@outcry/backbone";
+import type { Appender, Backbone, Stored } from "@outcry/backbone";
 import {
   type EndRecord,
   type EventLog,
@@ -9,6 +9,7 @@ import {
   countDeliveries,
   decodeEndRecord,
   quoteOutcomes,
+  readTopic,
   storedQuotes,
   unpackDeliveries,
 } from "@outcry/delivery";
@@ -26,11 +27,14 @@ import {
   parseIntentSubject,
 } from "@outcry/protocol";
 import { type SigningKey, signEnvelope } from "@outcry/signing";
+import { writeLetters } from "./dead-letter.js";
 import { appendCreated } from "./dispatch-intent.js";
 import type { EndedIntents } from "./ended-intents.js";
 
-const JUDGED_WITHIN_MS = 2_000; // how long the end event waits for quotes that are still being judged
-const JUDGED_POLL_MS = 25;
+// How long the end event waits for quotes that are still being judged: a killed worker's job runs again after about 10 s.
+const JUDGED_WITHIN_MS = 30_000;
+const JUDGED_POLL_MS = 25; // doubles up to
+const JUDGED_POLL_MAX_MS = 400;
 
 export interface FinishDeps {
   backbone: Backbone;
@@ -39,9 +43,11 @@ export interface FinishDeps {
   rows: DeliveryRows;
   run: RunKeeper;
   ended: EndedIntents;
+  deadLetters: Appender;
   signingKey: SigningKey;
   clock: Clock;
   log: Log;
+  onDead?: (cause: string, nodes: number) => void;
   onEnded?: (outcome: Outcome, counts: Record<DeliveryState, number>) => void;
 }
 
@@ -51,6 +57,7 @@ export async function finishIntent(deps: FinishDeps, stored: Stored, repeated: b
   if (intent === undefined) throw new TypeError(`an end without its intent: ${stored.subject}`);
   deps.ended.add(intent.id);
   await appendCreated(deps, intent); // cancelled before it was dispatched: its first event is still its creation
+  await lettersWritten(deps, intent, end);
   await quotesJudged(deps, intent, end);
   await appendEnd(deps, intent, end, repeated);
   await deps.run.during(() => deps.rows.finishEnd(intent.id));
@@ -58,15 +65,23 @@ export async function finishIntent(deps: FinishDeps, stored: Stored, repeated: b
   deps.onEnded?.(end.outcome, countDeliveries(unpackDeliveries(end.deliveries)));
 }
 
+/** Who gave the deliveries up may have died, or met the end, before their letters were written. */
+async function lettersWritten(deps: FinishDeps, intent: LoadedIntent, end: EndRecord): Promise<void> {
+  const deliveries = unpackDeliveries(end.deliveries);
+  if (!deliveries.some(({ state }) => state === "dead")) return;
+  await writeLetters(deps, intent, deliveries, await readTopic(deps.backbone, intent.topic));
+}
+
 /** Readers expect the end last: quotes that are still being judged come before it. Bounded: a judge may be away. */
 async function quotesJudged(deps: FinishDeps, intent: LoadedIntent, end: EndRecord): Promise<void> {
   const stored = await storedQuotes(deps.backbone, intent.id);
   const counting = stored.filter((quote) => quote.seq <= end.quotes_through && quote.storedMs <= intent.deadlineMs);
   const untilMs = deps.clock.now() + JUDGED_WITHIN_MS;
-  while (counting.length > 0 && deps.clock.now() < untilMs) {
+  for (let pollMs = JUDGED_POLL_MS; counting.length > 0 && deps.clock.now() < untilMs;) {
     const outcomes = await quoteOutcomes(deps.backbone, intent, counting);
     if (counting.every(({ quoteId }) => outcomes.has(quoteId))) return;
-    await new Promise((resolve) => setTimeout(resolve, JUDGED_POLL_MS));
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    pollMs = Math.min(2 * pollMs, JUDGED_POLL_MAX_MS);
   }
 }
 

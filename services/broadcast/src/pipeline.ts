@@ -12,9 +12,9 @@ import { type EndDeps, endWhenDue } from "./end-intent.js";
 import { EndedIntents } from "./ended-intents.js";
 import { finishIntent } from "./finish-intent.js";
 import type { PipelineMetrics } from "./metrics.js";
-import { retryDeliveries } from "./retry-deliveries.js";
+import { RepeatedAttempts, retryDeliveries } from "./retry-deliveries.js";
 
-const DELIVERIES_MAX = 10; // of one message of INTENTS before it is set aside
+const DELIVERIES_MAX = 10;
 const TIMERS_CONCURRENCY = 64;
 
 export interface PipelineOptions {
@@ -22,6 +22,8 @@ export interface PipelineOptions {
   ackTimeoutMs: number;
   ackWindowMs: number;
   attemptsMax: number;
+  /** Of one message of INTENTS before it is set aside. */
+  deliveriesMax?: number;
   metrics: PipelineMetrics;
 }
 
@@ -37,6 +39,8 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
   const { backbone, book, events, rows, run, timers, clock, log, gate } = platform;
   const { metrics } = options;
   const ended = new EndedIntents();
+  const repeats = new RepeatedAttempts();
+  const startedAtMs = clock.now();
   const responses: ResponseLog = createResponseLog({
     events,
     rows,
@@ -56,7 +60,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
   const worker = runTimers({
     timers,
     handlers: {
-      retry: (claim, context) =>
+      retry: (claim) =>
         retryDeliveries(
           {
             ...deadDeps,
@@ -65,11 +69,13 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
             random: Math.random,
             ackTimeoutMs: options.ackTimeoutMs,
             attemptsMax: options.attemptsMax,
-            lastOutageEndMs: platform.lastOutageEndMs,
+            // Before this process heard acks there may have been none that did.
+            lastOutageEndMs: ({ storedMs }) =>
+              Math.max(platform.lastOutageEndMs(), storedMs < startedAtMs ? startedAtMs : 0),
+            repeats,
             onRetried: metrics.retried,
           },
           claim,
-          context,
         ),
       deadline: endTimer,
       end: endTimer,
@@ -91,7 +97,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
       stream: STREAMS.intents,
       durable,
       filters: [filter],
-      deliveryLimit: DELIVERIES_MAX,
+      deliveryLimit: options.deliveriesMax ?? DELIVERIES_MAX,
       gate: () => gate(),
       handler: ({ stored, isRedelivery }) => handler(stored, isRedelivery),
       onExhausted: setAside,
@@ -114,6 +120,8 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     rows,
     run,
     ended,
+    deadLetters: platform.deadLetters,
+    onDead: metrics.dead,
     signingKey: options.signingKey,
     clock,
     log,
@@ -163,6 +171,5 @@ async function giveUpTimer(
     nodes: found.pending,
     attempts: found.attempt,
     cause: "retry_failed",
-    repeated: true,
   });
 }

@@ -23,6 +23,7 @@ import {
   type IntentStatus,
   type IntentView,
   type PackedDelivery,
+  type Quote,
   type QuotesView,
   type Receipt,
   receiptId,
@@ -148,7 +149,10 @@ export async function viewQuotes(deps: ReadDeps, intent: LoadedIntent): Promise<
   const [ended, stored] = [await readEnd(deps.backbone, intent.id), await storedQuotes(deps.backbone, intent.id)];
   const outcomes = await quoteOutcomes(deps.backbone, intent, stored);
   const counting = stored.filter(
-    ({ quoteId, seq }) => outcomes.get(quoteId)?.kind === "received" && seq <= (ended?.end.quotes_through ?? Infinity),
+    (found): found is ReadableQuote =>
+      found.quote !== undefined &&
+      outcomes.get(found.quoteId)?.kind === "received" &&
+      found.seq <= (ended?.end.quotes_through ?? Infinity),
   );
   const { payload } = intent.intent;
   const { ranked, unranked } = rankQuotes(
@@ -174,13 +178,15 @@ export async function viewQuotes(deps: ReadDeps, intent: LoadedIntent): Promise<
   };
 }
 
+type ReadableQuote = StoredQuote & { quote: Quote };
+
 const placeOf = ({ quoteId, nodeId, storedMs }: StoredQuote) => ({
   quote_id: quoteId,
   node_id: nodeId,
   stored_at: toRfc3339(storedMs),
 });
 
-const rankable = ({ quoteId, nodeId, seq, quote: { payload } }: StoredQuote): RankableQuote => ({
+const rankable = ({ quoteId, nodeId, seq, quote: { payload } }: ReadableQuote): RankableQuote => ({
   id: quoteId,
   nodeId,
   storedSeq: seq,

@@ -33,6 +33,8 @@ export interface BroadcastOptions {
   ackTimeoutMs: number;
   ackWindowMs: number;
   attemptsMax: number;
+  /** Of one message of the record before it is set aside; a few seconds each. */
+  deliveriesMax?: number;
   /** For intents that name no deadline. */
   quoteWindowMs: number;
   metrics: PipelineMetrics;

@@ -5,7 +5,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { newId } from "@outcry/protocol";
-import { createKey, eventually, freePort, Socket, startWorld, type World } from "./service.fixture.js";
+import { pickPort } from "@outcry/servers";
+import { createKey, eventually, Socket, startWorld, type World } from "./service.fixture.js";
 
 let world: World;
 let child: ChildProcess;
@@ -13,7 +14,7 @@ let url: string;
 
 beforeAll(async () => {
   world = await startWorld();
-  const port = await freePort();
+  const port = await pickPort(0);
   url = `http://127.0.0.1:${port}`;
   const env = {
     PATH: process.env["PATH"],

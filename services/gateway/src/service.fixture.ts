@@ -1,10 +1,6 @@
 // The gateway service on a real nats-server in operator mode: the service's user writes, the gateway's own user reads.
 
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
@@ -16,7 +12,7 @@ import {
   INBOX_PREFIXES,
   openAuthFolder,
   openBucket,
-  resolverConfig,
+  operatorOf,
   type UserKind,
 } from "@outcry/backbone";
 import {
@@ -31,6 +27,7 @@ import {
   TOPICS,
   toRfc3339,
 } from "@outcry/protocol";
+import { throwawayNats } from "@outcry/servers";
 import { generateKey, mintToken, publicJwk } from "@outcry/signing";
 import { fastify } from "fastify";
 import { WebSocket } from "ws";
@@ -55,31 +52,14 @@ export interface World {
 }
 
 export async function startWorld(): Promise<World> {
-  const dir = await mkdtemp(path.join(tmpdir(), "outcry-gateway-service-"));
-  const authDir = path.join(dir, "auth");
-  const auth = openAuthFolder(authDir, { clock: systemClock });
-  const [port, monitorPort] = [await freePort(), await freePort()];
-  const config = path.join(dir, "nats.conf");
-  const store = JSON.stringify(path.join(dir, "js"));
-  const lines = [
-    `listen: 127.0.0.1:${port}`,
-    `http: 127.0.0.1:${monitorPort}`,
-    `jetstream { store_dir: ${store}, sync_interval: always, max_file_store: 64GB }`,
-    resolverConfig(auth.tree, path.join(dir, "jwt")),
-  ];
-  await writeFile(config, lines.join("\n"));
-  const child = spawn(process.env["OUTCRY_NATS_SERVER"] ?? "nats-server", ["-c", config], { stdio: "ignore" });
-  await eventually(
-    async () => (await fetch(`http://127.0.0.1:${monitorPort}/healthz`).catch(() => undefined))?.ok === true,
-  );
-
-  const natsUrl = `nats://127.0.0.1:${port}`;
-  const connections: Backbone[] = [];
+  const openAuth = (folder: string) => openAuthFolder(path.join(folder, "auth"), { clock: systemClock });
+  const nats = await throwawayNats({ operator: (folder) => operatorOf(openAuth(folder).tree) });
+  const auth = openAuth(nats.folder);
   const connect = async (kind: UserKind): Promise<Backbone> => {
     const credentials = { creds: auth.creds[kind] };
-    const common = { servers: [natsUrl], name: kind, log: silentLog, clock: systemClock };
+    const common = { servers: [nats.url], name: kind, log: silentLog, clock: systemClock };
     const backbone = await connectBackbone({ ...common, credentials, inboxPrefix: INBOX_PREFIXES[kind] });
-    connections.push(backbone);
+    nats.beforeRemove(() => backbone.close());
     return backbone;
   };
   const service = await connect("service");
@@ -90,9 +70,9 @@ export async function startWorld(): Promise<World> {
   const appender = createAppender(service, { stream: STREAMS.events });
   const append = async (subject: string, event: object) => void (await appender.append({ subject, data: json(event) }));
   return {
-    natsUrl,
-    dir,
-    authDir,
+    natsUrl: nats.url,
+    dir: path.join(nats.folder, "data"),
+    authDir: path.join(nats.folder, "auth"),
     access,
     signingKey,
     connect,
@@ -101,11 +81,7 @@ export async function startWorld(): Promise<World> {
       const topic = TOPICS.intent(backendId, buyerId, intentId);
       return append(topic, { ...intentEvent(topic, intentId, n), unpublished: "secret" });
     },
-    async remove() {
-      await Promise.all(connections.map((backbone) => backbone.close()));
-      await end(child);
-      await rm(dir, { recursive: true, force: true });
-    },
+    remove: () => nats.remove(),
   };
 }
 
@@ -249,19 +225,4 @@ export async function eventually(check: () => boolean | Promise<boolean>, within
     if (Date.now() > until) throw new Error(`did not come true within ${withinMs} ms: ${check.toString()}`);
     await sleep(10);
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill("SIGKILL");
-  await once(child, "exit");
 }

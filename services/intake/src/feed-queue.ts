@@ -2,8 +2,8 @@
 
 import { type Backbone, type RunningConsumer, type Stored, runConsumer } from "@outcry/backbone";
 import { type IntakeJobData, intakeJob } from "@outcry/delivery";
-import type { IntakeQueue, RunKeeper } from "@outcry/jobs";
-import { type Log, STREAMS, SUBJECTS } from "@outcry/protocol";
+import type { IntakeJob, IntakeQueue, RunKeeper } from "@outcry/jobs";
+import { type Log, STREAMS, SUBJECTS, isTemporary } from "@outcry/protocol";
 
 const CONCURRENCY = 256;
 const DELIVERIES_MAX = 10;
@@ -13,6 +13,7 @@ export interface FeedDeps {
   queue: IntakeQueue<IntakeJobData>;
   run: RunKeeper;
   gate: () => Promise<void>;
+  deliveriesMax?: number;
   onExhausted: (stored: Stored, deliveries: number, cause: unknown) => Promise<void>;
   log: Log;
 }
@@ -24,27 +25,34 @@ export function feedQueue(deps: FeedDeps): RunningConsumer {
     durable: "intake",
     filters: [SUBJECTS.allQuotes],
     concurrency: CONCURRENCY,
-    deliveryLimit: DELIVERIES_MAX,
+    deliveryLimit: deps.deliveriesMax ?? DELIVERIES_MAX,
     gate: deps.gate,
-    handler: ({ stored }) => batcher.add(stored),
+    // One that comes again may have been judged long ago: its finished job is kept only for a while.
+    handler: ({ stored, isRedelivery }) => batcher.add(intakeJob(stored, { requeued: isRedelivery })),
     onExhausted: deps.onExhausted,
     log: deps.log,
   });
 }
 
+interface Waiting {
+  job: IntakeJob<IntakeJobData>;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
 /** One addBulk at a time; what arrives meanwhile goes with the next one. */
 class Batcher {
   readonly #queue: IntakeQueue<IntakeJobData>;
-  #waiting: { stored: Stored; resolve: () => void; reject: (error: unknown) => void }[] = [];
+  #waiting: Waiting[] = [];
   #adding = false;
 
   constructor(queue: IntakeQueue<IntakeJobData>) {
     this.#queue = queue;
   }
 
-  add(stored: Stored): Promise<void> {
+  add(job: IntakeJob<IntakeJobData>): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ stored, resolve, reject });
+      this.#waiting.push({ job, resolve, reject });
       if (!this.#adding) void this.#flush();
     });
   }
@@ -54,13 +62,18 @@ class Batcher {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
-      try {
-        await this.#queue.addMany(batch.map(({ stored }) => intakeJob(stored)));
-        for (const { resolve } of batch) resolve();
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
+      await this.#put(batch);
     }
     this.#adding = false;
+  }
+
+  async #put(batch: Waiting[]): Promise<void> {
+    try {
+      await this.#queue.addMany(batch.map(({ job }) => job));
+      for (const { resolve } of batch) resolve();
+    } catch (error) {
+      if (batch.length === 1 || isTemporary(error)) for (const { reject } of batch) reject(error);
+      else for (const each of batch) await this.#put([each]); // one that cannot be queued must not take the others along
+    }
   }
 }

@@ -66,6 +66,15 @@ export async function ingestQuote(
   );
 }
 
+/** Every attempt to judge it failed, and its node was told "stored": so it is refused, with its payload set aside. */
+export async function refuseUnjudged(deps: IngestDeps, job: IntakeJobData): Promise<void> {
+  const [, intentId, nodeId, quoteId] = job.subject.split(".") as [string, string, string, string];
+  const intent = await deps.book.get(intentId);
+  if (await hasOutcome(deps, intent, { quoteId, nodeId })) return;
+  await refuse(deps, { intentId, nodeId, quoteId, intent }, { kind: "refused", code: "poison_message" }, true);
+  deps.onOutcome?.("refused", "poison_message");
+}
+
 /** Judged again it might come out otherwise (a key was revoked meanwhile): the first outcome stands. */
 async function hasOutcome(
   deps: IngestDeps,

@@ -12,7 +12,7 @@ import {
 } from "@outcry/delivery";
 import { STREAMS } from "@outcry/protocol";
 import { feedQueue } from "./feed-queue.js";
-import { ingestQuote } from "./ingest-quote.js";
+import { type IngestDeps, ingestQuote, refuseUnjudged } from "./ingest-quote.js";
 import { answerQuotes } from "./store-quote.js";
 
 const WORKER_CONCURRENCY = 128; // each waits for its window and its append, not for the CPU
@@ -21,6 +21,8 @@ export interface IntakeOptions {
   platform: PlatformOptions;
   auth: AuthFolder;
   ackWindowMs: number;
+  /** Of one message of QUOTES before it is set aside; a few seconds each. */
+  deliveriesMax?: number;
   metrics: IntakeMetrics;
 }
 
@@ -51,33 +53,33 @@ export async function startIntake(options: IntakeOptions): Promise<IntakeService
   await nodes.ready;
   const responses = createResponseLog({ events, rows, run, clock, log, windowMs: options.ackWindowMs });
 
+  const ingestDeps: IngestDeps = {
+    backbone,
+    book,
+    events,
+    responses,
+    rows,
+    run,
+    keysOf: nodes.keysOf,
+    clock,
+    log,
+    onOutcome: options.metrics.judged,
+  };
   const worker = queue.runIntakeWorker({
     concurrency: WORKER_CONCURRENCY,
     gate: (signal) => platform.gate(signal),
-    process: (job, context) =>
-      ingestQuote(
-        {
-          backbone,
-          book,
-          events,
-          responses,
-          rows,
-          run,
-          keysOf: nodes.keysOf,
-          clock,
-          log,
-          onOutcome: options.metrics.judged,
-        },
-        job,
-        context,
-      ),
-    onExhausted: (job, cause) => setMessageAside(platform, storedOf(job), WORKER_ATTEMPTS, cause),
+    process: (job, context) => ingestQuote(ingestDeps, job, context),
+    async onExhausted(job, cause) {
+      await setMessageAside(platform, storedOf(job), WORKER_ATTEMPTS, cause);
+      await refuseUnjudged(ingestDeps, job);
+    },
   });
   const feed = feedQueue({
     backbone,
     queue,
     run,
     gate: () => platform.gate(),
+    ...(options.deliveriesMax === undefined ? {} : { deliveriesMax: options.deliveriesMax }),
     onExhausted: (stored, deliveries, cause) => setMessageAside(platform, stored, deliveries, cause),
     log,
   });

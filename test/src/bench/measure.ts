@@ -1,7 +1,8 @@
 // Limit and Outcry in turns, one after the other in each round, so that whatever else the machine does meets both.
 
+import { availableParallelism } from "node:os";
 import type { Run } from "./closed-loop.js";
-import { cpuUs, peakMemoryMiB } from "./process-cost.js";
+import { cpuUs, machineBusyUs, peakMemoryMiB } from "./process-cost.js";
 import { median, percentile, sum } from "./statistics.js";
 
 export interface Side {
@@ -57,9 +58,13 @@ export interface Figures {
   /** Median of the rounds' own ratios; of p99 over all rounds where the goal is one. */
   ratio: number;
   ratioRange: [number, number];
+  /** Share of the machine's CPU that other processes had while it was measured, median of the rounds. */
+  foreign: number;
   peakMemoryMiB: Record<string, number>;
   notes: string[];
 }
+
+const FOREIGN_TOLD = 0.05; // the kernel's own threads have less
 
 export interface MeasureOptions {
   rounds: number;
@@ -89,6 +94,8 @@ const rounded = (rate: number): string => Math.round(rate).toLocaleString("en");
 class Measured {
   readonly rounds: SideFigures["rounds"] = [];
   readonly roundLatencies: number[][] = [];
+  /** Share of the machine that processes of others had, by round. */
+  readonly foreign: number[] = [];
   readonly #cpuUs: Record<string, number> = {};
   readonly #side: Side;
   readonly #comparison: Comparison;
@@ -120,10 +127,20 @@ class Measured {
     const { pids, perItem } = this.#comparison;
     await this.#side.prepare(this.#count);
     const before = mapOf(pids, cpuUs);
+    const busyBefore = machineBusyUs();
+    const fromMs = performance.now();
     const run = await this.#side.run();
+    const elapsedUs = (performance.now() - fromMs) * 1_000;
+    const busyAfter = machineBusyUs();
     const after = mapOf(pids, cpuUs);
-    for (const [name, until] of Object.entries(after))
-      this.#cpuUs[name] = (this.#cpuUs[name] ?? 0) + until - before[name]!;
+    let ownUs = 0;
+    for (const [name, until] of Object.entries(after)) {
+      const spent = until - before[name]!;
+      this.#cpuUs[name] = (this.#cpuUs[name] ?? 0) + spent;
+      ownUs += spent;
+    }
+    if (busyBefore !== undefined && busyAfter !== undefined)
+      this.foreign.push((busyAfter - busyBefore - ownUs) / (elapsedUs * availableParallelism()));
     this.#messages += this.#count * perItem;
     this.roundLatencies.push(run.latenciesMs);
     this.rounds.push({ rate: (run.count * perItem) / run.seconds, items: run.count, seconds: run.seconds });
@@ -151,6 +168,8 @@ function figuresOf(row: string, comparison: Comparison, limit: Measured, ours: M
       ? percentile(ours.roundLatencies[index]!, 0.99) / percentile(limit.roundLatencies[index]!, 0.99)
       : ours.rounds[index]!.rate / limit.rounds[index]!.rate,
   );
+  const shares = [...limit.foreign, ...ours.foreign];
+  const foreign = shares.length === 0 ? 0 : median(shares);
   return {
     row,
     label,
@@ -162,8 +181,10 @@ function figuresOf(row: string, comparison: Comparison, limit: Measured, ours: M
     ours: oursFigures,
     ratio: goal?.of === "p99" ? oursFigures.p99Ms / limitFigures.p99Ms : median(ratios),
     ratioRange: [Math.min(...ratios), Math.max(...ratios)],
+    foreign,
     peakMemoryMiB: mapOf(pids, peakMemoryMiB),
-    notes: [],
+    notes:
+      foreign > FOREIGN_TOLD ? [`disturbed: other processes had ${Math.round(foreign * 100)} % of the machine`] : [],
   };
 }
 

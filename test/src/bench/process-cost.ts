@@ -13,6 +13,19 @@ export function cpuUs(pid: number): number | undefined {
   return (Number(fields[11]) + Number(fields[12])) * TICK_US;
 }
 
+/** Time that all processes of the machine were busy, all CPUs, µs. */
+export function machineBusyUs(): number | undefined {
+  const file = "/proc/stat";
+  if (!existsSync(file)) return undefined;
+  const [user, nice, system, , , interrupt, softInterrupt] = readFileSync(file, "latin1")
+    .split("\n")[0]!
+    .trim()
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return (user! + nice! + system! + interrupt! + softInterrupt!) * TICK_US; // proc(5): idle, iowait and steal stand between and behind
+}
+
 /** Most memory that was ever resident, MiB. */
 export function peakMemoryMiB(pid: number): number | undefined {
   const file = `/proc/${pid}/status`;

@@ -27,6 +27,8 @@ export interface History {
   attemptsMax: number;
   /** Nodes that answer whatever happens: none of their deliveries may be dead. */
   healthy: string[];
+  /** When the nodes' own process stood still for so long that it could not answer: on a starved machine it is not healthy. */
+  stalls: { fromMs: number; toMs: number }[];
 }
 
 export interface Violation {
@@ -41,6 +43,10 @@ export interface CheckReport {
 }
 
 type Say = (rule: string, detail: string) => void;
+
+const ANSWER_RACE_MS = 500; // an answer told so shortly before the end may go either way
+
+const STALL_EXCUSES_MS = 15_000; // from the first attempt to the end of a short intent
 
 const END_TYPES = new Set<EventType>(Object.values(END_EVENTS));
 const OUTCOME_TYPES = new Set<EventType>(["QUOTE_RECEIVED", "QUOTE_REFUSED"]);
@@ -190,7 +196,7 @@ function checkAttempts({ attemptsMax }: History, { id, events }: IntentEntry, sa
 
 /** Each target in one final state, and none that the log contradicts. */
 function checkDeliveries(
-  { attemptsMax, healthy }: History,
+  { attemptsMax, healthy, stalls }: History,
   { id, targets, events }: IntentEntry,
   end: Entry<RecordCopy["ends"][number]["value"]>,
   say: Say,
@@ -198,7 +204,7 @@ function checkDeliveries(
 ): void {
   const final = unpackDeliveries(end.value.deliveries);
   if (final.length !== targets.length) return say("deliveries_count", `${id}: ${final.length} of ${targets.length}`);
-  const before = events.filter(({ timeMs }) => timeMs <= end.timeMs).map(({ value }) => value);
+  const before = events.filter(({ timeMs }) => timeMs <= end.timeMs - ANSWER_RACE_MS).map(({ value }) => value);
   const log = foldIntent(targets, before).deliveries;
   const later = foldIntent(
     targets,
@@ -211,7 +217,11 @@ function checkDeliveries(
     const where = `${id} ${node}: ${state} after ${attempts}, the log says ${log.get(node)!.state}`;
     if (state === "pending" || state === "acked") say("delivery_not_final", where);
     if (attempts > attemptsMax) say("attempts_exceeded", where);
-    if (state === "dead" && healthy.includes(node)) say("healthy_node_dead", where);
+    if (state === "dead" && healthy.includes(node)) {
+      const stalled = stalls.some(({ fromMs, toMs }) => fromMs < end.timeMs && toMs > end.timeMs - STALL_EXCUSES_MS);
+      if (stalled) add("deliveries dead after a stall of the nodes' process");
+      else say("healthy_node_dead", where);
+    }
     const answered = new Set(["declined", "rejected", "quoted"]);
     // What the end says was answered stands in the log, sooner or (a quote that was being judged) a little later.
     if (answered.has(state) && state !== later.get(node)!.state) say("state_without_answer", where);

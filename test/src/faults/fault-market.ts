@@ -25,7 +25,10 @@ const MANNERS: readonly Manner[] = [
 ];
 const HEALTHY: readonly Manner[] = ["quote", "quote", "quote", "twoQuotes", "decline", "decline", "slow"];
 const ATTEMPTS_MAX = 3;
+const ACK_TIMEOUT_MS = 1_000; // longer than the default: test machines are shared
 const SETTLE_POLL_MS = 250;
+const TICK_MS = 50;
+const STALL_MS = ACK_TIMEOUT_MS / 2;
 
 export interface FaultMarketOptions {
   services?: Partial<Record<ServiceName, number>>;
@@ -39,6 +42,9 @@ export class FaultMarket {
   readonly sellers: readonly Seller[];
   readonly record: RecordReader;
   readonly backend: { id: string; secret: string };
+  /** Long turns of this process's event loop. */
+  readonly stalls: History["stalls"] = [];
+  readonly #ticking: NodeJS.Timeout;
   #seed = SEED;
 
   constructor(parts: Pick<FaultMarket, "stack" | "sellers" | "record" | "backend">) {
@@ -46,6 +52,12 @@ export class FaultMarket {
     this.sellers = parts.sellers;
     this.record = parts.record;
     this.backend = parts.backend;
+    let lastMs = Date.now();
+    this.#ticking = setInterval(() => {
+      const nowMs = Date.now();
+      if (nowMs - lastMs > STALL_MS) this.stalls.push({ fromMs: lastMs, toMs: nowMs });
+      lastMs = nowMs;
+    }, TICK_MS);
   }
 
   /** Of all broadcast processes. */
@@ -98,7 +110,9 @@ export class FaultMarket {
     const stored = this.sellers.flatMap((seller) => seller.stored).filter((report) => ids.has(report.intentId));
     const all = await patiently(() => this.record.read());
     const known = new Set([...ids, ...unaccepted]);
-    return { posts, unaccepted, stored, record: partOf(all, known), quoteViews, attemptsMax: ATTEMPTS_MAX, healthy };
+    const record = partOf(all, known);
+    const { stalls } = this;
+    return { posts, unaccepted, stored, record, quoteViews, attemptsMax: ATTEMPTS_MAX, healthy, stalls };
   }
 
   async #quotesOf(id: string): Promise<Record<string, number | string>> {
@@ -110,13 +124,14 @@ export class FaultMarket {
     );
     if (status !== 200) throw new Error(`GET quotes of ${id}: ${status} ${JSON.stringify(body)}`);
     const { quotes, unranked } = body as QuotesView;
-    return Object.fromEntries([
-      ...quotes.map(({ quote_id, rank }) => [quote_id, rank] as const),
-      ...unranked.map(({ quote_id, code }) => [quote_id, code] as const),
-    ]);
+    const shown: Record<string, number | string> = {};
+    for (const { quote_id, rank } of quotes) shown[quote_id] = rank;
+    for (const { quote_id, code } of unranked) shown[quote_id] = code;
+    return shown;
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#ticking);
     await Promise.all(this.sellers.map((seller) => seller.stop()));
     await this.record.close();
     await this.stack.stop();
@@ -132,7 +147,12 @@ export interface Checked {
 export async function startFaultMarket(options: FaultMarketOptions = {}): Promise<FaultMarket> {
   const stack = await startProcesses({
     ...(options.services === undefined ? {} : { services: options.services }),
-    env: { OUTCRY_LOG_LEVEL: "warn", OUTCRY_ATTEMPTS_MAX: String(ATTEMPTS_MAX), ...options.env },
+    env: {
+      OUTCRY_LOG_LEVEL: process.env["DBG"] ?? "warn",
+      OUTCRY_ATTEMPTS_MAX: String(ATTEMPTS_MAX),
+      OUTCRY_ACK_TIMEOUT_MS: String(ACK_TIMEOUT_MS),
+      ...options.env,
+    },
   });
   const [url] = urlsOf(stack) as [string];
   const made = await insisted<ApiKeyCreated>(url, stack.adminKey, "/v1/api-keys", {

@@ -6,7 +6,8 @@ import type { IntentAccepted, Problem } from "@outcry/protocol";
 import { SIZES, seeded } from "./sizes.js";
 
 const REQUEST_TIMEOUT_MS = 8_000;
-const RETRY_MS = 100;
+const RETRY_BASE_MS = 100; // full jitter up to base · 2^tries, as a well-behaved client waits
+const RETRY_MAX_MS = 2_000;
 const GIVE_UP_MS = 90_000;
 
 export interface Try {
@@ -119,7 +120,7 @@ async function insist<T>(
     if (answer.code === "deadline_invalid") return undefined;
     if (answer.status >= 400 && answer.status < 500)
       throw new Error(`${plan.key}: ${answer.status} ${JSON.stringify(answer.body)}`);
-    await sleep(RETRY_MS * (1 + Math.random()));
+    await sleep(Math.random() * Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** (attempt - plan.first)));
   }
   throw new Error(`${plan.key} was not accepted within ${GIVE_UP_MS} ms: ${JSON.stringify(tries.at(-1))}`);
 }

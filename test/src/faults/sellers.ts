@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { createUser } from "@nats-io/nkeys";
 import { connect, jwtAuthenticator, type Msg, type NatsConnection } from "@nats-io/transport-node";
-import { createNode, type IntentHandler, type SellerNode } from "@outcry/node";
+import { createNode, type HandlerResult, type IntentHandler, type SellerNode } from "@outcry/node";
 import { buildAck, canonicalize, digestOf, type NodeCredentials, SUBJECTS } from "@outcry/protocol";
 import { seeded } from "./sizes.js";
 
@@ -44,6 +44,16 @@ export async function startSeller(deps: SellerDeps, name: string, manner: Manner
     url: deps.url,
     stateDir,
     natsSeed,
+    ...(process.env["DBG"]
+      ? {
+          log: {
+            debug: () => undefined,
+            info: (...a: unknown[]) => console.log(new Date().toISOString(), name, JSON.stringify(a)),
+            warn: (...a: unknown[]) => console.log(new Date().toISOString(), name, JSON.stringify(a)),
+            error: (...a: unknown[]) => console.log(name, JSON.stringify(a)),
+          },
+        }
+      : {}),
     invite: await deps.invite(),
     registration: { name, categories: ["*"], regions: ["*"] },
     // Its own credentials are what a bare connection of the same node needs.
@@ -58,8 +68,8 @@ export async function startSeller(deps: SellerDeps, name: string, manner: Manner
   node.onIntent(handlerOf(manner, seeded(deps.seed)));
   const { nodeId } = await node.start();
   if (process.env["DBG"]) {
-    node.on("error", (e) => console.log(name, manner, String(e.error), e.intentId));
-    node.on("status", (e) => console.log(name, JSON.stringify(e)));
+    node.on("error", (e) => console.log(new Date().toISOString(), name, manner, String(e.error), e.intentId));
+    node.on("status", (e) => console.log(new Date().toISOString(), name, JSON.stringify(e)));
   }
   node.on("quote", ({ intentId, quoteId, outcome }) => {
     if (outcome.kind === "stored") stored.push({ intentId, nodeId, quoteId, digest: outcome.digest });
@@ -77,23 +87,15 @@ async function drain(node: SellerNode): Promise<void> {
 
 function handlerOf(manner: Manner, random: () => number): IntentHandler {
   const price = () => ({ amountMinor: 1_000 + Math.floor(random() * 9_000) });
-  return async (_intent, context) => {
-    switch (manner) {
-      case "quote":
-        return context.quote(price());
-      case "twoQuotes":
-        return [context.quote(price()), context.quote(price())];
-      case "slow":
-        await sleepUnlessAborted(Math.min(300 + random() * 1_500, context.remainingMs() + 500), context.signal);
-        return context.quote(price());
-      case "ackOnly":
-        await sleepUnlessAborted(context.remainingMs() + 5_000, context.signal);
-        return context.decline();
-      case "decline":
-      case "late":
-      case "silent":
-        return context.decline("no_inventory");
+  return async (_intent, context): Promise<HandlerResult> => {
+    if (manner === "quote") return context.quote(price());
+    if (manner === "twoQuotes") return [context.quote(price()), context.quote(price())];
+    if (manner === "slow") {
+      await sleepUnlessAborted(300 + random() * 1_500, context.signal);
+      return context.quote(price());
     }
+    if (manner === "ackOnly") await sleepUnlessAborted(context.remainingMs() + 5_000, context.signal);
+    return context.decline("no_inventory");
   };
 }
 

@@ -5,8 +5,8 @@ const factor = Math.max(1, Number(process.env["OUTCRY_SOAK"] ?? 1));
 export const SEED = Number(process.env["OUTCRY_SEED"] ?? 20_261_120);
 
 export const SIZES = {
-  intents: 160 * factor, // of one load
-  perSecond: 40,
+  intents: 120 * factor, // of one load
+  perSecond: 30,
   targetsMin: 3,
   targetsMax: 6,
   windowMinMs: 2_500,

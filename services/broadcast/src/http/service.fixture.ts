@@ -1,12 +1,5 @@
-// For tests: a real nats-server in operator mode, a real redis-server, and the HTTP app over both. Binaries come from
-// OUTCRY_NATS_SERVER and OUTCRY_REDIS_SERVER, else PATH.
+// For tests: a real nats-server in operator mode, a real redis-server, and the HTTP app over both.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import {
   type AuthTree,
   type Backbone,
@@ -19,10 +12,11 @@ import {
   INBOX_PREFIXES,
   mintUser,
   openBucket,
-  resolverConfig,
+  operatorOf,
 } from "@outcry/backbone";
 import { connectRedis, createNonces, type RedisStore } from "@outcry/jobs";
 import { BUCKETS, type Clock, type Log, silentLog, systemClock } from "@outcry/protocol";
+import { throwawayNats, throwawayRedis } from "@outcry/servers";
 import { generateKey, type SigningKey } from "@outcry/signing";
 import { type AccessBook, createAccessBook } from "../access/access-book.js";
 import { claimAdminKey } from "../access/api-keys.js";
@@ -45,42 +39,27 @@ export interface TestServers {
 }
 
 export async function startServers(): Promise<TestServers> {
-  const dir = await mkdtemp(join(tmpdir(), "outcry-http-"));
   const tree = createAuthTree({ clock: systemClock });
-  const [natsPort, redisPort] = [await freePort(), await freePort()];
-  const config = join(dir, "nats.conf");
-  const jetstream = `jetstream { store_dir: ${JSON.stringify(join(dir, "js"))}, sync_interval: always, max_file_store: 8GB }`;
-  await writeFile(
-    config,
-    `listen: 127.0.0.1:${natsPort}\nmax_payload: 1MB\n${jetstream}\n${resolverConfig(tree, join(dir, "jwt"))}`,
-  );
-  const natsUrl = `nats://127.0.0.1:${natsPort}`;
-  const startNats = () => run(process.env["OUTCRY_NATS_SERVER"] ?? "nats-server", ["-c", config]);
-  let nats = startNats();
-  const redisArgs = `--port ${redisPort} --bind 127.0.0.1 --appendonly yes --appendfsync always --maxmemory-policy noeviction`;
-  const redis = run(process.env["OUTCRY_REDIS_SERVER"] ?? "redis-server", [...redisArgs.split(" "), "--dir", dir]);
-  const open: Backbone[] = [];
+  const [nats, redis] = await Promise.all([throwawayNats({ operator: () => operatorOf(tree) }), throwawayRedis()]);
   const connectAs = async (credentials: Credentials, inboxPrefix: string, name = "test") => {
-    const options = { servers: [natsUrl], credentials, name, inboxPrefix, log: silentLog, clock: systemClock };
+    const options = { servers: [nats.url], credentials, name, inboxPrefix, log: silentLog, clock: systemClock };
     const backbone = await connectBackbone(options);
-    open.push(backbone);
+    nats.beforeRemove(() => backbone.close());
     return backbone;
   };
   return {
-    natsUrl,
-    redisUrl: `redis://127.0.0.1:${redisPort}`,
+    natsUrl: nats.url,
+    redisUrl: redis.url,
     tree,
     connectAs,
     connect: (kind, name) =>
       connectAs({ creds: mintUser(tree, { clock: systemClock }, { kind }).creds }, INBOX_PREFIXES[kind], name),
     async restartNats() {
-      await kill(nats);
-      nats = startNats();
+      await nats.kill9();
+      await nats.restart();
     },
     async stop() {
-      await Promise.all(open.map((backbone) => backbone.close()));
-      await Promise.all([kill(nats), kill(redis)]);
-      await rm(dir, { recursive: true, force: true });
+      await Promise.all([nats.remove(), redis.remove()]);
     },
   };
 }
@@ -161,29 +140,6 @@ async function connectTo(url: string): Promise<RedisStore> {
   const store = connectRedis({ url, log: silentLog, clock: systemClock });
   await store.health.whenUp(AbortSignal.timeout(10_000));
   return store;
-}
-
-function run(binary: string, args: string[]): ChildProcess {
-  const child = spawn(binary, args, { stdio: "ignore" });
-  child.once("error", (error) => {
-    throw new Error(`cannot start ${binary}; set OUTCRY_NATS_SERVER and OUTCRY_REDIS_SERVER`, { cause: error });
-  });
-  return child;
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill("SIGKILL");
-  await once(child, "exit");
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** Polls until the check holds. */

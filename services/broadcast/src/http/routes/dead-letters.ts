@@ -1,6 +1,6 @@
 // /v1/dead-letters: what could not be delivered or handled, newest first.
 
-import { type Backbone, type Stored, readBatch, streamHead } from "@outcry/backbone";
+import { type Backbone, type Stored, readAll, streamHead } from "@outcry/backbone";
 import { DeadLetter, OutcryError, STREAMS, page } from "@outcry/protocol";
 import Type from "typebox";
 import type { DeadDelivery } from "../../dead-letter.js";
@@ -28,7 +28,7 @@ export function deadLetterRoutes(app: App, deps: { backbone: Backbone }): void {
     async (request) => {
       const { limit = PAGE_DEFAULT, cursor } = request.query;
       const head = await streamHead(deps.backbone, STREAMS.deadLetters);
-      const before = cursor === undefined ? head.lastSeq + 1 : sequenceOf(cursor);
+      const before = Math.min(head.lastSeq + 1, cursor === undefined ? Infinity : sequenceOf(cursor));
       const found = await newestBefore(deps.backbone, before, limit, head.firstSeq);
       const last = found.at(-1);
       const more = last !== undefined && last.seq > head.firstSeq;
@@ -43,21 +43,22 @@ export function deadLetterRoutes(app: App, deps: { backbone: Backbone }): void {
 
 /** A stream reads forwards: pages are cut from its end, and taken again further back where messages have aged away. */
 async function newestBefore(backbone: Backbone, before: number, limit: number, firstSeq: number): Promise<Stored[]> {
-  let found: Stored[] = [];
+  const found: Stored[] = [];
   for (let end = before; end > firstSeq && found.length < limit;) {
     const start = Math.max(firstSeq, end - limit);
-    const { messages } = await readBatch(backbone, STREAMS.deadLetters, { seq: start, batch: end - start });
-    found = [...found, ...messages.filter((stored) => stored.seq < end).toReversed()];
+    const ascending: Stored[] = [];
+    for await (const stored of readAll(backbone, STREAMS.deadLetters, { fromSeq: start, upToSeq: end - 1 }))
+      ascending.push(stored);
+    found.push(...ascending.toReversed());
     end = start;
   }
   return found.slice(0, limit);
 }
 
 function sequenceOf(cursor: string): number {
-  const seq = Number(Buffer.from(cursor, "base64url").toString());
-  if (!Number.isSafeInteger(seq) || seq < 1)
-    throw new OutcryError("request_invalid", "The cursor is not one of this list.");
-  return seq;
+  const text = Buffer.from(cursor, "base64url").toString();
+  if (!/^[1-9]\d{0,15}$/.test(text)) throw new OutcryError("request_invalid", "The cursor is not one of this list.");
+  return Number(text);
 }
 
 function viewOf(stored: Stored): DeadLetter {

@@ -1,0 +1,130 @@
+// A node that never answers, on real servers: the same bytes again up to the threshold, then its dead letter, and what the operator reads of it.
+
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { type AcksView, type DeadLetter, digestOf, type Event, type EventData, STREAMS } from "@outcry/protocol";
+import type { Backend, Call } from "./api-calls.js";
+import { eventually, type Market, startMarket } from "./in-process.js";
+import { connectRaw, type RawNode } from "./raw-node.js";
+
+const ATTEMPTS = 3;
+
+interface Page {
+  data: DeadLetter[];
+  has_more: boolean;
+  next_cursor?: string;
+}
+
+let market: Market;
+let backend: Backend;
+let operator: Call;
+let silent: RawNode;
+let prompt: RawNode;
+
+beforeAll(async () => {
+  market = await startMarket({ ackTimeoutMs: 60, attemptsMax: ATTEMPTS });
+  backend = await market.backend();
+  operator = await market.operator();
+  [silent, prompt] = [await connectRaw(market), await connectRaw(market)];
+});
+afterAll(() => market.stop());
+
+const stateOf = async (id: string, node: RawNode) => {
+  const { body } = await backend.call<AcksView>("GET", `/v1/intents/${id}/acks`);
+  return body.acks.find(({ node_id }) => node_id === node.id)!;
+};
+const lettersOf = async (id: string) => {
+  const { body } = await operator<Page>("GET", "/v1/dead-letters?limit=200");
+  return body.data.filter(({ intent_id }) => intent_id === id);
+};
+
+describe("a silent node", () => {
+  test("gets the same bytes at each attempt, then a dead letter; the one that answered gets them once", async () => {
+    const id = await backend.broadcast({ routing: { targets: [silent.id, prompt.id] } });
+    prompt.ack(await prompt.hears(id));
+    await eventually(async () => (await stateOf(id, silent)).status === "dead");
+    expect(await stateOf(id, silent)).toMatchObject({ attempts: ATTEMPTS, reason: "ack_timeout" });
+    expect(await stateOf(id, prompt)).toMatchObject({ attempts: 1, status: "acked" });
+
+    const deliveries = silent.heardOf("intent", id);
+    expect(deliveries.map(({ headers }) => headers["Outcry-Attempt"])).toEqual(["1", "2", "3"]);
+    expect(new Set(deliveries.map(({ data, headers }) => digestOf(data) + headers["Outcry-Signature"])).size).toBe(1);
+    const left = deliveries.map(({ headers }) => Number(headers["Outcry-Time-Left-Ms"]));
+    expect(left).toEqual(left.toSorted((one, other) => other - one));
+    expect(prompt.heardOf("intent", id)).toHaveLength(1);
+
+    const events = await market.eventsOf(id);
+    const about = (type: Event["type"]) => events.filter((event) => event.type === type).map(({ data }) => data);
+    expect(about("DELIVERY_RETRYING")).toMatchObject([2, 3].map((attempt) => ({ attempt, node_ids: [silent.id] })));
+    const dead = { intent_id: id, node_ids: [silent.id], attempts: ATTEMPTS, cause: "ack_timeout" };
+    expect(about("DELIVERY_DEAD_LETTERED")).toEqual([dead]);
+    expect(await lettersOf(id)).toEqual([
+      {
+        id: `dead.${id}.${silent.id}`,
+        kind: "delivery",
+        intent_id: id,
+        node_id: silent.id,
+        cause: "ack_timeout",
+        attempts: ATTEMPTS,
+        digest: digestOf(deliveries[0]!.data),
+        time: expect.any(String),
+      },
+    ]);
+  });
+
+  test("may still answer until the end, and its answer counts", async () => {
+    const id = await backend.broadcast({ routing: { targets: [silent.id, prompt.id] } });
+    prompt.ack(await prompt.hears(id));
+    await eventually(async () => (await stateOf(id, silent)).status === "dead");
+    const heard = await silent.hears(id);
+    silent.ack(heard);
+    await eventually(async () => (await stateOf(id, silent)).status === "acked");
+    expect(await silent.ask(id, silent.quote(heard))).toMatchObject({ kind: "stored" });
+    await eventually(async () => (await stateOf(id, silent)).status === "quoted");
+    expect((await market.quotesOf(backend, id, 1)).quotes.map(({ node_id }) => node_id)).toEqual([silent.id]);
+    expect(await lettersOf(id)).toHaveLength(1);
+  });
+
+  test("closes its intent when nobody else is awaited", async () => {
+    const id = await backend.broadcast({ routing: { targets: [silent.id] } });
+    expect(await market.ended(backend, id)).toBe("closed");
+    const end = (await market.eventsOf(id)).at(-1)!.data as EventData<"INTENT_CLOSED">;
+    expect(end.counts).toMatchObject({ dead: 1, pending: 0 });
+  });
+});
+
+describe("GET /v1/dead-letters", () => {
+  test("pages from the newest to the oldest, each once", async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 7 }, () => backend.broadcast({ routing: { targets: [silent.id] } })),
+    );
+    await Promise.all(ids.map((id) => market.ended(backend, id)));
+    const all = (await market.stored(STREAMS.deadLetters)).map(({ subject }) => subject).toReversed();
+    const paged: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const { body } = await operator<Page>(
+        "GET",
+        `/v1/dead-letters?limit=3${cursor === undefined ? "" : `&cursor=${cursor}`}`,
+      );
+      paged.push(...body.data.map(({ id }) => id));
+      expect(body.has_more).toBe(body.next_cursor !== undefined);
+      cursor = body.next_cursor;
+    } while (cursor !== undefined);
+    expect(paged).toEqual(all);
+  });
+
+  test("answers a cursor of nobody's making at once", async () => {
+    const beyond = Buffer.from(String(Number.MAX_SAFE_INTEGER)).toString("base64url");
+    const newest = (await operator<Page>("GET", "/v1/dead-letters?limit=1")).body.data;
+    expect((await operator<Page>("GET", `/v1/dead-letters?limit=1&cursor=${beyond}`)).body.data).toEqual(newest);
+    for (const cursor of ["MA", "LTE", "MWUz", "!", "aGVsbG8", "x".repeat(33)]) {
+      const { status, body } = await operator("GET", `/v1/dead-letters?cursor=${cursor}`);
+      expect([cursor, status, body.code]).toEqual([cursor, 400, "request_invalid"]);
+    }
+  });
+
+  test("is for operators", async () => {
+    expect((await backend.call("GET", "/v1/dead-letters")).body.code).toBe("permission_denied");
+    expect((await market.as(undefined)("GET", "/v1/dead-letters")).body.code).toBe("credentials_missing");
+  });
+});
