@@ -101,7 +101,7 @@ describe("after the end", () => {
     for (const answer of [await endOf(cancelled, "close"), await endOf(closed, "cancel")]) {
       expect([answer.status, answer.body.code]).toEqual([409, "intent_ended"]);
     }
-    const expired = await backend.broadcast({ ...toQuiet(), quote_deadline: inMs(300) });
+    const expired = await backend.broadcast({ ...toQuiet(), quote_deadline: inMs(800) });
     expect(await market.ended(backend, expired)).toBe("expired");
     expect((await endOf(expired, "cancel")).body.code).toBe("intent_ended");
   });
@@ -181,7 +181,7 @@ describe("twenty ends at once", () => {
   test("are one write and one event, whoever wins: cancel, close or the deadline", async () => {
     const winners = new Set<string>();
     for (let round = 0; round < 8; round++) {
-      const leadMs = 150 + 20 * round;
+      const leadMs = 500 + 20 * round;
       const id = await backend.broadcast({ ...toQuiet(), quote_deadline: inMs(leadMs) });
       await quiet.hears(id);
       // Around the moment when the deadline ends it, 100 ms of grace behind, and in the last round clearly after it.

@@ -45,6 +45,8 @@ export interface LogLine {
 export interface MarketOptions {
   ackTimeoutMs?: number;
   attemptsMax?: number;
+  /** Deliveries of one message of the record before it is set aside. */
+  deliveriesMax?: number;
 }
 
 export async function startMarket(options: MarketOptions = {}): Promise<Market> {
@@ -65,6 +67,7 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     clock: systemClock,
     log,
   });
+  const deliveries = options.deliveriesMax === undefined ? {} : { deliveriesMax: options.deliveriesMax };
   const broadcast = await startBroadcast({
     platform: platform("broadcast"),
     auth: brokers.auth,
@@ -75,6 +78,7 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     quoteWindowMs: LIMITS.quoteWindowDefaultMs,
     ackWindowMs: 5,
     attemptsMax: options.attemptsMax ?? 3,
+    ...deliveries,
     metrics: counting(counts),
   });
   const url = await broadcast.listen({ host: "127.0.0.1", port: 0 });
@@ -82,6 +86,7 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     platform: platform("intake"),
     auth: brokers.auth,
     ackWindowMs: 5,
+    ...deliveries,
     metrics: counting(counts),
   });
   const watch = await connect({

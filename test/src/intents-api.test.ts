@@ -84,7 +84,7 @@ describe("Idempotency-Key", () => {
   });
 
   test("is replayed after the deadline has passed, when the same body would be refused as new", async () => {
-    const body = { ...anIntent, quote_deadline: inMs(600) };
+    const body = { ...anIntent, quote_deadline: inMs(900) };
     const first = await backend.post(body, "late-replay");
     expect(first.status).toBe(202);
     expect(await market.ended(backend, first.body.id)).toBe("expired");

@@ -156,8 +156,8 @@ describe("a repeated quote", () => {
 
 describe("a late quote", () => {
   test("is recorded, not ranked, and the node is told why", async () => {
-    const { id, heard } = await posted({ quote_deadline: inMs(400) });
-    await new Promise((resolve) => setTimeout(resolve, 450));
+    const { id, heard } = await posted({ quote_deadline: inMs(800) });
+    await new Promise((resolve) => setTimeout(resolve, 850));
     expect(await node.ask(id, node.quote(heard))).toMatchObject({ kind: "stored" });
     expect(await market.ended(backend, id)).toBe("expired");
     const { quotes, unranked } = await market.quotesOf(backend, id, 1);
@@ -176,11 +176,11 @@ describe("a late quote", () => {
   });
 
   test("and one stored in time count each by its own time of storage, not by when it is judged", async () => {
-    const { id, heard } = await posted({ quote_deadline: inMs(500), quotes_per_node_max: 16 });
+    const { id, heard } = await posted({ quote_deadline: inMs(1_500), quotes_per_node_max: 16 });
     const answers: Promise<unknown>[] = [];
     for (let ordinal = 0; ordinal < 16; ordinal++) {
       answers.push(node.ask(id, node.quote(heard, { amountMinor: 100 + ordinal }, undefined, ordinal)));
-      await new Promise((resolve) => setTimeout(resolve, 45));
+      await new Promise((resolve) => setTimeout(resolve, 120));
     }
     await Promise.all(answers);
     await market.ended(backend, id);

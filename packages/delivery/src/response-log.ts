@@ -35,7 +35,7 @@ export interface ResponseLog {
   add(intent: LoadedIntent, answer: NodeAnswer): Promise<void>;
   /** Answers that are not yet recorded: the bound for those who may drop instead of waiting. */
   readonly unrecorded: number;
-  /** Records what has been gathered and returns when it is done. */
+  /** At a stop: records what has been gathered and returns when it is done. What an outage holds back is dropped. */
   flush(): Promise<void>;
 }
 
@@ -45,13 +45,14 @@ export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
   let timer: NodeJS.Timeout | undefined;
   let unrecorded = 0;
   const running = new Set<Promise<void>>();
+  const outage: Outage = { stopping: false, waiting: 0 };
 
   function close(): void {
     clearTimeout(timer);
     timer = undefined;
     const closed = [...windows.values()];
     windows = new Map();
-    const work = recordWindows(deps, closed).finally(() => {
+    const work = recordWindows(deps, outage, closed).finally(() => {
       for (const { answers } of closed) unrecorded -= answers.length;
       running.delete(work);
     });
@@ -72,18 +73,19 @@ export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
       return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
     },
     async flush() {
+      outage.stopping = true;
       if (windows.size > 0) close();
       await Promise.all(running);
     },
   };
 }
 
-async function recordWindows(deps: ResponseLogDeps, windows: Window[]): Promise<void> {
-  const recorded = await Promise.all(windows.map((window) => appendAnswers(deps, window)));
+async function recordWindows(deps: ResponseLogDeps, outage: Outage, windows: Window[]): Promise<void> {
+  const recorded = await Promise.all(windows.map((window) => appendAnswers(deps, outage, window)));
   const appended = windows.filter((_, index) => recorded[index]);
   if (appended.length === 0) return;
   try {
-    const results = await repeated(deps, () =>
+    const results = await repeated(deps, outage, () =>
       deps.run.during(() =>
         deps.rows.record(
           appended.map(({ intent, answers }) => ({ intentId: intent.id, updates: updatesOf(intent, answers) })),
@@ -96,7 +98,11 @@ async function recordWindows(deps: ResponseLogDeps, windows: Window[]): Promise<
   }
 }
 
-async function appendAnswers(deps: ResponseLogDeps, { intent, answers, waiting }: Window): Promise<boolean> {
+async function appendAnswers(
+  deps: ResponseLogDeps,
+  outage: Outage,
+  { intent, answers, waiting }: Window,
+): Promise<boolean> {
   try {
     for (let from = 0; from < answers.length; from += LIMITS.responsesPerEventMax) {
       const responses = answers.slice(from, from + LIMITS.responsesPerEventMax);
@@ -109,7 +115,7 @@ async function appendAnswers(deps: ResponseLogDeps, { intent, answers, waiting }
           clock: deps.clock,
         },
       );
-      await repeated(deps, () => deps.events.append(event));
+      await repeated(deps, outage, () => deps.events.append(event));
     }
     return true;
   } catch (error) {
@@ -132,15 +138,33 @@ function settle(deps: ResponseLogDeps, window: Window, result: RecordResult): vo
   for (const { resolve } of window.waiting) resolve();
 }
 
-/** Work that both systems make idempotent, through outages: they spend nothing but time. */
-async function repeated<T>(deps: ResponseLogDeps, work: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!isTemporary(error)) throw error;
-      deps.log.warn({ err: error, retry_ms: RETRY_MS }, "answers wait to be recorded");
+interface Outage {
+  /** From here on nothing waits: an answer that is dropped is earned again, by the next attempt or the quote's next run. */
+  stopping: boolean;
+  /** Windows that wait for it to be over. */
+  waiting: number;
+}
+
+/** Work that both systems make idempotent, through outages: they spend nothing but time, and one line in the log. */
+async function repeated<T>(deps: ResponseLogDeps, outage: Outage, work: () => Promise<T>): Promise<T> {
+  const waitsOut = (error: unknown) => isTemporary(error) && !outage.stopping;
+  try {
+    return await work();
+  } catch (error) {
+    if (!waitsOut(error)) throw error;
+    if (outage.waiting === 0) deps.log.warn({ err: error }, "answers wait to be recorded");
+  }
+  outage.waiting += 1;
+  try {
+    for (;;) {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      try {
+        return await work();
+      } catch (error) {
+        if (!waitsOut(error)) throw error;
+      }
     }
+  } finally {
+    outage.waiting -= 1;
   }
 }

@@ -16,6 +16,7 @@ export * from "./node.js";
 export * from "./parse-strict.js";
 export * from "./problem.js";
 export * from "./quote.js";
+export * from "./quote-rules.js";
 export * from "./receipt.js";
 export * from "./subjects.js";
 export * from "./time.js";

@@ -135,23 +135,21 @@ class ToldAnswers {
 
 /** All nodes that accept one attempt send the very same bytes: compare them instead of parsing each. */
 class UsualAcks {
-  #digest = "";
-  #attempts: { bytes: Buffer; value: Ack }[] = [];
+  readonly #byIntent = new WeakMap<LoadedIntent, { bytes: Buffer; value: Ack }[]>();
 
   read(intent: LoadedIntent, data: Uint8Array): ReadAck | undefined {
-    if (this.#digest !== intent.record.request_digest) this.#learn(intent.record.request_digest);
-    const found = this.#attempts.find(({ bytes }) => bytes.equals(data));
+    let attempts = this.#byIntent.get(intent);
+    if (attempts === undefined) this.#byIntent.set(intent, (attempts = usualAcksOf(intent.record.request_digest)));
+    const found = attempts.find(({ bytes }) => bytes.equals(data));
     return found && { kind: "ok", value: found.value };
   }
-
-  #learn(digest: string): void {
-    this.#digest = digest;
-    this.#attempts = [1, 2, 3].map((attempt) => {
-      const value = buildAck(digest, attempt, "accepted");
-      return { bytes: Buffer.from(canonicalize(value)), value };
-    });
-  }
 }
+
+const usualAcksOf = (digest: string): { bytes: Buffer; value: Ack }[] =>
+  [1, 2, 3].map((attempt) => {
+    const value = buildAck(digest, attempt, "accepted");
+    return { bytes: Buffer.from(canonicalize(value)), value };
+  });
 
 function refuse(deps: CollectDeps, message: Incoming, code: ErrorCode | "overloaded"): void {
   deps.onRefused?.(code);

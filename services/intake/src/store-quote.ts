@@ -4,21 +4,15 @@
 import { type Appender, type Backbone, type Incoming, type Subscription, replyAllowed } from "@outcry/backbone";
 import { type IntentBook, QUOTE_SIGNATURE_HEADER } from "@outcry/delivery";
 import {
-  type Envelope,
-  LIMITS,
   type Log,
   OutcryError,
-  PROTOCOL,
-  PROTOCOL_VERSION,
-  Quote,
   type QuoteAnswer,
   SUBJECTS,
-  check,
   digestOf,
   isOutcryError,
   parseAnswer,
-  parseCanonical,
-  quoteId,
+  readQuote,
+  subjectRefusal,
 } from "@outcry/protocol";
 
 const QUEUE_GROUP = "intake";
@@ -95,17 +89,15 @@ async function storeQuote(
 ): Promise<QuoteAnswer> {
   const signature = signatureOf(message);
   const quote = readQuote(message.data);
-  if (quote.sender.id !== from.node || quote.in_reply_to !== from.intent || quote.payload.intent_id !== from.intent) {
-    throw new OutcryError("quote_subject_mismatch");
-  }
-  const { ordinal } = quote.payload;
-  // The id is the quote's name everywhere from here on, in jobs and events too: one that another node could choose as well would hide its quote.
-  if (quote.id !== quoteId(from.intent, from.node, ordinal)) throw new OutcryError("quote_id_underived");
+  // Here too, not only when it is judged: an id that another node could choose as well would hide its quote.
+  const misnamed = subjectRefusal(quote, from);
+  if (misnamed !== undefined) throw new OutcryError(misnamed);
   const intent = await deps.book.get(from.intent);
   if (intent === undefined) return unknownIntent();
   // What can never count is not kept: QUOTES takes at most `quotes_per_node_max` messages of each target.
   if (!intent.indexOf.has(from.node)) throw new OutcryError("quote_not_target");
-  if (ordinal >= intent.intent.payload.quotes_per_node_max) throw new OutcryError("quote_ordinal_exceeded");
+  if (quote.payload.ordinal >= intent.intent.payload.quotes_per_node_max)
+    throw new OutcryError("quote_ordinal_exceeded");
   if (deps.quotes.queued > WAITING_MAX)
     throw new OutcryError("dependency_unavailable", "the intake is behind; send the same quote again");
 
@@ -119,26 +111,3 @@ async function storeQuote(
   if (stored === undefined) throw new OutcryError("timed_out", "the quote is stored and cannot be read yet");
   return { kind: "stored", quote_id: quote.id, digest: digestOf(stored) };
 }
-
-/** The quote's shape; who signed it and what it is bound to is judged later. Throws OutcryError with the refusal. */
-function readQuote(data: Uint8Array): Quote {
-  const parsed = parseCanonical(data, { bytesMax: LIMITS.quoteBytesMax });
-  if (parsed.kind === "refused") throw new OutcryError(parsed.code, parsed.detail);
-  const checked = check(Quote, parsed.value);
-  if (checked.kind === "ok") return checked.value;
-  const { protocol, version, type } = (parsed.value ?? {}) as Partial<Envelope>;
-  if (protocol !== PROTOCOL || version !== PROTOCOL_VERSION)
-    throw new OutcryError("version_unknown", `${nameOf(protocol)} ${nameOf(version)}`);
-  if (type !== "quote") throw new OutcryError("message_type_wrong", `${nameOf(type)} stands where a quote belongs`);
-  throw new OutcryError(
-    "validation_failed",
-    checked.pointers.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "),
-    {
-      pointers: checked.pointers,
-    },
-  );
-}
-
-/** A foreign value in an answer: short, whatever it is. */
-const nameOf = (value: unknown): string =>
-  typeof value === "string" ? JSON.stringify(value.slice(0, 64)) : typeof value;

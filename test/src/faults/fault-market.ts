@@ -23,7 +23,7 @@ const MANNERS: readonly Manner[] = [
   "late",
   "silent",
 ];
-const HEALTHY: readonly Manner[] = ["quote", "quote", "quote", "twoQuotes", "decline", "decline", "slow"];
+const HEALTHY: readonly Manner[] = ["quote", "quote", "twoQuotes", "decline", "slow", "tardy", "tardy"];
 const ATTEMPTS_MAX = 3;
 const ACK_TIMEOUT_MS = 1_000; // longer than the default: test machines are shared
 const SETTLE_POLL_MS = 250;

@@ -168,17 +168,18 @@ export async function send<T>(
 
 /** Each post once more under its key: the answer must be the first one, and say that it is a replay. */
 export async function replayAll(options: LoadOptions, posts: Post[]): Promise<void> {
-  for (const [index, post] of posts.entries()) {
+  for (const post of posts) {
     if (post.accepted === undefined) continue;
-    const url = options.urls[index % options.urls.length]!;
-    const answer = await send<IntentAccepted>(url, options.secret, "POST", "/v1/intents", post.body, {
-      "idempotency-key": post.key,
-    });
-    post.replay = {
-      status: answer.status,
-      replayed: answer.headers?.get("idempotent-replayed") === "true",
-      answer: answer.body as IntentAccepted,
-    };
+    for (const url of options.urls) {
+      const headers = { "idempotency-key": post.key };
+      const answer = await send<IntentAccepted>(url, options.secret, "POST", "/v1/intents", post.body, headers);
+      post.replay = {
+        status: answer.status,
+        replayed: answer.headers?.get("idempotent-replayed") === "true",
+        answer: answer.body as IntentAccepted,
+      };
+      if (answer.status !== 0) break; // else that process was killed for good
+    }
   }
 }
 

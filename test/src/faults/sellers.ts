@@ -8,8 +8,13 @@ import { createNode, type HandlerResult, type IntentHandler, type SellerNode } f
 import { buildAck, canonicalize, digestOf, type NodeCredentials, SUBJECTS } from "@outcry/protocol";
 import { seeded } from "./sizes.js";
 
-/** `late` answers from the second attempt on, `ackOnly` never quotes, `silent` never answers at all. */
-export type Manner = "quote" | "twoQuotes" | "decline" | "slow" | "ackOnly" | "late" | "silent";
+/**
+ * `ackOnly` never quotes; `tardy` takes a moment for its ack, longer than the ack timeout; `late` answers from the second
+ * attempt on; `silent` never answers at all.
+ */
+export type Manner = "quote" | "twoQuotes" | "decline" | "slow" | "ackOnly" | "tardy" | "late" | "silent";
+const BARE = new Set<Manner>(["tardy", "late", "silent"]);
+const TARDY_MS = 1_300;
 
 export interface StoredReport {
   intentId: string;
@@ -74,10 +79,7 @@ export async function startSeller(deps: SellerDeps, name: string, manner: Manner
   node.on("quote", ({ intentId, quoteId, outcome }) => {
     if (outcome.kind === "stored") stored.push({ intentId, nodeId, quoteId, digest: outcome.digest });
   });
-  const stop =
-    manner === "late" || manner === "silent"
-      ? await replaceByBare(node, manner, credentials!, natsSeed)
-      : () => drain(node);
+  const stop = BARE.has(manner) ? await replaceByBare(node, manner, credentials!, natsSeed) : () => drain(node);
   return { nodeId, manner, healthy: manner !== "late" && manner !== "silent", stored, stop };
 }
 
@@ -114,7 +116,7 @@ function sleepUnlessAborted(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** A bare connection in the node's name: it answers as the SDK never would. */
-async function replaceByBare(node: SellerNode, manner: "late" | "silent", credentials: NodeCredentials, seed: string) {
+async function replaceByBare(node: SellerNode, manner: Manner, credentials: NodeCredentials, seed: string) {
   await drain(node);
   if (manner === "silent") return async () => undefined;
   const { node_id: nodeId, nats_urls: servers, nats_user_jwt: jwt, inbox_prefix: inboxPrefix } = credentials;
@@ -127,16 +129,19 @@ async function replaceByBare(node: SellerNode, manner: "late" | "silent", creden
     ignoreAuthErrorAbort: true,
   });
   connection.subscribe(SUBJECTS.nodeIntent(nodeId), {
-    callback: (_error, message) => answerLate(connection, nodeId, message),
+    callback: (_error, message) => {
+      const attempt = Number(message.headers?.get("Outcry-Attempt"));
+      if (manner === "tardy") setTimeout(() => decline(connection, nodeId, message, attempt), TARDY_MS).unref();
+      else if (attempt >= 2) decline(connection, nodeId, message, attempt);
+    },
   });
   await connection.flush();
   return () => connection.close();
 }
 
-function answerLate(connection: NatsConnection, nodeId: string, message: Msg): void {
-  const attempt = Number(message.headers?.get("Outcry-Attempt"));
-  if (attempt < 2) return;
+function decline(connection: NatsConnection, nodeId: string, message: Msg, attempt: number): void {
+  if (connection.isClosed()) return;
   const { id } = message.json<{ id: string }>();
   const ack = buildAck(digestOf(message.data), attempt, "declined", "capacity");
-  connection.publish(SUBJECTS.ack(nodeId, id), canonicalize(ack));
+  connection.publish(SUBJECTS.ack(nodeId, id), canonicalize(ack)); // dropped while the connection is down
 }

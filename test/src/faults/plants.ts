@@ -1,0 +1,142 @@
+// One planted fault per rule of the checker, done to a good history: each must be found, or the checker counts for nothing.
+
+import { packDeliveries, unpackDeliveries } from "@outcry/delivery";
+import { END_EVENTS, type DeliveryState, type Event, type EventData, type EventType } from "@outcry/protocol";
+import type { History } from "./check-history.js";
+import type { Entry } from "./record.js";
+
+const END_TYPES = new Set<EventType>(Object.values(END_EVENTS));
+
+/** Rule that must speak → what is done to the history. */
+export const PLANTS: Readonly<Record<string, (history: History) => void>> = {
+  accepted_lost: ({ record }) => void record.intents.shift(),
+  intent_doubled: ({ record }) => void record.intents.push(record.intents[0]!),
+  unaccepted_recorded: ({ record, unaccepted }) => void unaccepted.push(record.intents[0]!.subject.split(".")[3]!),
+  targets_differ: ({ record }) => void record.intents[0]!.value.targets.reverse().pop(),
+  replay_differs: ({ posts }) => void (posts.find(({ replay }) => replay)!.replay!.replayed = false),
+  event_without_intent: ({ record }) => void record.intents.pop(),
+  event_doubled: (history) => double(history, "INTENT_CREATED"),
+  created_count: (history) => drop(history, "INTENT_CREATED"),
+  created_not_first: ({ record }) => {
+    const at = record.events.findIndex(({ value }) => value.type === "INTENT_CREATED");
+    const [created] = record.events.splice(at, 1);
+    record.events.push(created!);
+  },
+  broadcasted_doubled: (history) => double(history, "INTENT_BROADCASTED"),
+  attempt_doubled: (history) => double(history, "DELIVERY_RETRYING"),
+  attempts_exceeded: (history) => {
+    const { data } = first(history, "DELIVERY_RETRYING").value as Event<"DELIVERY_RETRYING">;
+    data.attempt = history.attemptsMax + 1;
+  },
+  end_count: ({ record }) => void record.ends.pop(),
+  end_event_count: ({ record }) => {
+    record.events.splice(
+      record.events.findIndex(({ value }) => END_TYPES.has(value.type)),
+      1,
+    );
+  },
+  end_event_differs: ({ record }) => {
+    const end = record.ends.find(({ value }) => value.outcome !== "cancelled")!;
+    end.value.outcome = "cancelled";
+  },
+  event_behind_end: (history) => {
+    const at = history.record.events.findIndex(({ value }) => value.type === "QUOTE_RECEIVED");
+    const [moved] = history.record.events.splice(at, 1);
+    history.record.events.push({ ...moved!, seq: Number.MAX_SAFE_INTEGER });
+  },
+  deliveries_count: ({ record }) => {
+    const [end] = record.ends;
+    end!.value.deliveries = packDeliveries(unpackDeliveries(end!.value.deliveries).slice(1));
+  },
+  delivery_not_final: (history) => restate(history, "declined", "acked"),
+  healthy_node_dead: (history) => {
+    history.stalls = [];
+    const node = restate(history, "quoted", "dead");
+    history.healthy.push(node);
+  },
+  state_without_answer: ({ record }) => {
+    // One node's "declined" is lost from the log, the end still says so.
+    for (const { value } of record.events) {
+      if (value.type !== "NODE_RESPONDED") continue;
+      const data = value.data as EventData<"NODE_RESPONDED">;
+      const declined = data.responses.find(({ status }) => status === "declined");
+      if (declined === undefined) continue;
+      const intent = data.intent_id;
+      for (const other of record.events) {
+        const same = other.value.data as EventData<"NODE_RESPONDED">;
+        if (other.value.type !== "NODE_RESPONDED" || same.intent_id !== intent) continue;
+        same.responses = same.responses.filter(({ node_id }) => node_id !== declined.node_id);
+      }
+      return;
+    }
+  },
+  answer_not_counted: (history) => restate(history, "declined", "timed_out"),
+  quote_doubled: ({ record }) => void record.quotes.push(record.quotes[0]!),
+  quote_outcomes: (history) => drop(history, "QUOTE_RECEIVED"),
+  outcome_without_quote: ({ record }) => void record.quotes.pop(),
+  stored_quote_lost: ({ record, stored }) => {
+    const lost = stored[0]!.quoteId;
+    record.quotes = record.quotes.filter(({ subject }) => !subject.endsWith(lost));
+  },
+  stored_quote_differs: ({ stored }) => void (stored[0]!.digest = "sha256:another"),
+  late_quote_counted: ({ record }) => {
+    const received = record.events.find(({ value }) => value.type === "QUOTE_RECEIVED")!;
+    const { intent_id } = received.value.data as EventData<"QUOTE_RECEIVED">;
+    record.ends.find(({ subject }) => subject.includes(intent_id))!.value.quotes_through = 0;
+  },
+  quote_not_shown: ({ quoteViews }) => {
+    for (const [id, view] of Object.entries(quoteViews)) if (Object.keys(view).length > 0) quoteViews[id] = {};
+  },
+  quote_shown_otherwise: ({ quoteViews }) => {
+    for (const view of Object.values(quoteViews)) for (const quote of Object.keys(view)) view[quote] = "processing";
+  },
+  dead_letter_lost: ({ record }) => void record.deadLetters.pop(),
+  dead_letter_doubled: ({ record }) => void record.deadLetters.push(record.deadLetters[0]!),
+  dead_letter_untold: (history) => drop(history, "DELIVERY_DEAD_LETTERED"),
+  dead_letter_malformed: ({ record }) => void (record.deadLetters[0]!.value.cause = ""),
+  dead_letter_of_living: (history) => {
+    const [letter] = history.record.deadLetters;
+    const [, intent, node] = letter!.subject.split(".") as [string, string, string];
+    setState(history, intent, node, "timed_out");
+  },
+};
+
+const first = ({ record }: History, type: EventType): Entry<Event> =>
+  record.events.find(({ value }) => value.type === type)!;
+
+function drop({ record }: History, type: EventType): void {
+  record.events.splice(
+    record.events.findIndex(({ value }) => value.type === type),
+    1,
+  );
+}
+
+/** Behind the first one, as a second writer would. */
+function double(history: History, type: EventType): void {
+  const { events } = history.record;
+  const found = first(history, type);
+  events.splice(events.indexOf(found) + 1, 0, found);
+}
+
+/** One delivery that ended in `from` is said to have ended in `to`. Returns its node. */
+function restate(history: History, from: DeliveryState, to: DeliveryState): string {
+  for (const end of history.record.ends) {
+    const deliveries = unpackDeliveries(end.value.deliveries);
+    const at = deliveries.findIndex(({ state }) => state === from);
+    if (at < 0) continue;
+    const id = end.subject.split(".")[3]!;
+    const { targets } = history.record.intents.find(({ subject }) => subject.endsWith(id))!.value;
+    end.timeMs = Number.MAX_SAFE_INTEGER; // long after the answer
+    setState(history, id, targets[at]!, to);
+    return targets[at]!;
+  }
+  throw new Error(`no delivery ended as ${from}`);
+}
+
+function setState({ record }: History, intent: string, node: string, to: DeliveryState): void {
+  const end = record.ends.find(({ subject }) => subject.includes(intent))!;
+  const { targets } = record.intents.find(({ subject }) => subject.endsWith(intent))!.value;
+  const deliveries = unpackDeliveries(end.value.deliveries);
+  deliveries[targets.indexOf(node)]!.state = to;
+  end.value.deliveries = packDeliveries(deliveries);
+}
