@@ -6,12 +6,17 @@ import { constants } from "node:os";
 import path from "node:path";
 import { findServers, ServersNotFound } from "../infra/servers/dist/index.js";
 
+// With `--soak` first: the fault and history tests alone, at the size of OUTCRY_SOAK (default 10 times that of `npm test`).
+
 const root = path.resolve(import.meta.dirname, "..");
+const [first, ...rest] = process.argv.slice(2);
+const soak = first === "--soak";
+const jestArguments = soak ? ["test/dist/faults/", "histories", ...rest] : process.argv.slice(2);
 const endTimeoutMs = 20_000; // after the last result, for workers and servers to end
 const startedAt = Date.now();
 
 const servers = await findTestServers();
-const { result, code } = await runJest(servers, process.argv.slice(2));
+const { result, code } = await runJest(servers, jestArguments);
 const counts = result ?? { passed: 0, failed: 1 }; // jest itself fell over
 const unclean = code !== 0 && counts.failed === 0; // nothing found to run, or jest did not end by itself
 const failed = counts.failed + (unclean ? 1 : 0);
@@ -38,6 +43,7 @@ function runJest({ natsServer, redisServer }, args) {
     ...process.env,
     OUTCRY_NATS_SERVER: natsServer.path,
     OUTCRY_REDIS_SERVER: redisServer.path,
+    ...(soak ? { OUTCRY_SOAK: process.env.OUTCRY_SOAK ?? "10" } : {}),
     NODE_ENV: "test",
     NODE_OPTIONS:
       `${process.env.NODE_OPTIONS ?? ""} --experimental-vm-modules --enable-source-maps --disable-warning=ExperimentalWarning`.trim(),

@@ -20,6 +20,9 @@ export interface ServiceProcess {
   kill9(): Promise<void>;
   /** SIGTERM; resolves with the exit code. */
   terminate(): Promise<number | null>;
+  /** SIGSTOP: it stands still, its connections stay open. */
+  pause(): void;
+  resume(): void;
   /** Same port, same configuration. */
   start(): Promise<void>;
 }
@@ -153,6 +156,14 @@ class Child implements ServiceProcess {
 
   terminate(): Promise<number | null> {
     return this.#end("SIGTERM");
+  }
+
+  pause(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#child?.kill("SIGCONT");
   }
 
   #end(signal: "SIGKILL" | "SIGTERM"): Promise<number | null> {

@@ -20,7 +20,7 @@ import {
   PROTOCOL_VERSION,
 } from "@outcry/protocol";
 
-import type { EndedIntents } from "./ended-intents.js";
+import type { KnownIntents } from "./known-intents.js";
 
 const QUEUE_GROUP = "collectors";
 const UNRECORDED_MAX = 100_000; // beyond it acks are dropped: the next attempt earns them again
@@ -30,7 +30,7 @@ export interface CollectDeps {
   backbone: Backbone;
   book: IntentBook;
   responses: ResponseLog;
-  ended: EndedIntents;
+  ended: KnownIntents;
   clock: Clock;
   log: Log;
   onAck?: (status: string) => void;

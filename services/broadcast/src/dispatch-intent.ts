@@ -6,9 +6,10 @@ import { type EventLog, type IntentBook, type LoadedIntent, readEnd } from "@out
 import type { Backbone, Stored } from "@outcry/backbone";
 import { type Clock, buildEvent } from "@outcry/protocol";
 import { fanOut } from "./fan-out.js";
+import type { KnownIntents } from "./known-intents.js";
 
-// An end can only be in the record before the dispatch when the dispatch comes late.
-const FRESH_MS = 1_000;
+// A dispatch within this meets no end but one that it can see in Redis; a later one reads the record first.
+export const FRESH_MS = 1_000;
 
 export interface DispatchDeps {
   backbone: Backbone;
@@ -18,6 +19,7 @@ export interface DispatchDeps {
   run: RunKeeper;
   clock: Clock;
   ackTimeoutMs: number;
+  broadcasted: KnownIntents;
   onDispatched?: (intent: LoadedIntent, tookMs: number) => void;
 }
 
@@ -39,7 +41,8 @@ export async function dispatchIntent(deps: DispatchDeps, stored: Stored, repeate
 
   const nodes = opened === "opened" ? intent.record.targets : await stillPending(deps, intent);
   await fanOut(deps, intent, 1, nodes);
-  await appendBroadcasted(deps, intent, repeated || opened === "exists");
+  await appendBroadcasted(deps, intent, repeated || opened === "exists" || !isFresh(deps, intent));
+  deps.broadcasted.add(intent.id);
   deps.onDispatched?.(intent, deps.clock.now() - startedMs);
 }
 
@@ -62,22 +65,23 @@ export async function appendCreated(deps: Pick<DispatchDeps, "events" | "clock">
 
 async function hasEnded(deps: DispatchDeps, intent: LoadedIntent, repeated: boolean): Promise<boolean> {
   // While it is fresh the tombstone in Redis tells, without a read of the record.
-  if (!repeated && deps.clock.now() - intent.storedMs < FRESH_MS) return false;
+  if (!repeated && isFresh(deps, intent)) return false;
   return (await readEnd(deps.backbone, intent.id)) !== undefined;
 }
+
+const isFresh = (deps: DispatchDeps, intent: LoadedIntent): boolean => deps.clock.now() - intent.storedMs < FRESH_MS;
 
 async function stillPending(deps: DispatchDeps, intent: LoadedIntent): Promise<string[]> {
   const found = await deps.run.during(() => deps.rows.pending(intent.id));
   return found.kind === "open" ? found.pending.map(({ node }) => node) : [];
 }
 
-async function appendBroadcasted(deps: DispatchDeps, intent: LoadedIntent, repeated: boolean): Promise<void> {
+async function appendBroadcasted(deps: DispatchDeps, intent: LoadedIntent, late: boolean): Promise<void> {
   const targets = intent.record.targets.length;
   const event = buildEvent(
     "INTENT_BROADCASTED",
     { intent_id: intent.id, attempt: 1, targets, dispatched: targets },
     { topic: intent.topic, traceId: intent.intent.trace_id, key: [intent.id], clock: deps.clock },
   );
-  // Late, after a crash or an outage, it may meet the end.
-  await deps.events.append(event, repeated ? { beforeEndOf: intent.id } : {});
+  await deps.events.append(event, late ? { beforeEndOf: intent.id } : {});
 }

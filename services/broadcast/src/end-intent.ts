@@ -26,7 +26,7 @@ import {
   canMove,
   stateAtEnd,
 } from "@outcry/protocol";
-import type { EndedIntents } from "./ended-intents.js";
+import type { KnownIntents } from "./known-intents.js";
 
 export interface EndDeps {
   backbone: Backbone;
@@ -34,7 +34,7 @@ export interface EndDeps {
   book: IntentBook;
   rows: DeliveryRows;
   run: RunKeeper;
-  ended: EndedIntents;
+  ended: KnownIntents;
   clock: Clock;
 }
 
@@ -118,8 +118,8 @@ async function finalDeliveries(
 ): Promise<PackedDelivery[]> {
   const decided = row.deliveries.every(({ state }) => !canMove(state, "quoted"));
   if (decided) return row.deliveries;
-  const log = foldIntent(intent.record.targets, await readTopic(deps.backbone, intent.topic)).deliveries;
   const quoted = await quotedNodes(deps, intent, quotesThrough);
+  const log = foldIntent(intent.record.targets, await readTopic(deps.backbone, intent.topic)).deliveries;
   return row.deliveries.map(({ state, attempts }, index) => {
     const node = intent.record.targets[index]!;
     const told = log.get(node)!.state;

@@ -1,6 +1,6 @@
 // What follows from a recorded end: its event behind all others of the intent, the row's tombstone, and on a cancel the word to nodes.
 
-import type { Appender, Backbone, Stored } from "@outcry/backbone";
+import { type Appender, type Backbone, type Stored, readBatch } from "@outcry/backbone";
 import {
   type EndRecord,
   type EventLog,
@@ -8,6 +8,7 @@ import {
   type LoadedIntent,
   countDeliveries,
   decodeEndRecord,
+  decodeEvent,
   quoteOutcomes,
   readTopic,
   storedQuotes,
@@ -20,6 +21,7 @@ import {
   type DeliveryState,
   type Log,
   type Outcome,
+  STREAMS,
   SUBJECTS,
   buildCancel,
   buildEvent,
@@ -28,11 +30,12 @@ import {
 } from "@outcry/protocol";
 import { type SigningKey, signEnvelope } from "@outcry/signing";
 import { writeLetters } from "./dead-letter.js";
-import { appendCreated } from "./dispatch-intent.js";
-import type { EndedIntents } from "./ended-intents.js";
+import { FRESH_MS, appendCreated } from "./dispatch-intent.js";
+import type { KnownIntents } from "./known-intents.js";
 
 // How long the end event waits for quotes that are still being judged: a killed worker's job runs again after about 10 s.
 const JUDGED_WITHIN_MS = 30_000;
+const APPEND_MS = 1_000; // within which an append that was begun is in the log, or has failed
 const JUDGED_POLL_MS = 25; // doubles up to
 const JUDGED_POLL_MAX_MS = 400;
 
@@ -42,7 +45,8 @@ export interface FinishDeps {
   events: EventLog;
   rows: DeliveryRows;
   run: RunKeeper;
-  ended: EndedIntents;
+  ended: KnownIntents;
+  broadcasted: KnownIntents;
   deadLetters: Appender;
   signingKey: SigningKey;
   clock: Clock;
@@ -57,12 +61,31 @@ export async function finishIntent(deps: FinishDeps, stored: Stored, repeated: b
   if (intent === undefined) throw new TypeError(`an end without its intent: ${stored.subject}`);
   deps.ended.add(intent.id);
   await appendCreated(deps, intent); // cancelled before it was dispatched: its first event is still its creation
+  await broadcastTold(deps, intent);
   await lettersWritten(deps, intent, end);
   await quotesJudged(deps, intent, end);
   await appendEnd(deps, intent, end, repeated);
   await deps.run.during(() => deps.rows.finishEnd(intent.id));
   if (end.outcome === "cancelled") await tellNodes(deps, intent, end);
   deps.onEnded?.(end.outcome, countDeliveries(unpackDeliveries(end.deliveries)));
+}
+
+/**
+ * Another process may just be telling the broadcast of an intent that was answered at once: its event comes before the end's.
+ * A dispatch that is late looks for the end itself, and one that died leaves no event behind.
+ */
+async function broadcastTold(deps: FinishDeps, intent: LoadedIntent): Promise<void> {
+  const untilMs = intent.storedMs + FRESH_MS + APPEND_MS;
+  if (deps.broadcasted.has(intent.id)) return;
+  while (deps.clock.now() < untilMs && !(await hasBroadcasted(deps.backbone, intent))) {
+    await new Promise((resolve) => setTimeout(resolve, JUDGED_POLL_MS));
+  }
+}
+
+/** It stands among the first events, behind the creation and perhaps a few answers. */
+async function hasBroadcasted(backbone: Backbone, intent: LoadedIntent): Promise<boolean> {
+  const { messages } = await readBatch(backbone, STREAMS.events, { seq: 1, filter: intent.topic, batch: 16 });
+  return messages.some(({ data }) => decodeEvent(data).type === "INTENT_BROADCASTED");
 }
 
 /** Who gave the deliveries up may have died, or met the end, before their letters were written. */

@@ -9,7 +9,7 @@ import { collectAcks } from "./collect-acks.js";
 import { deadLetter } from "./dead-letter.js";
 import { dispatchIntent } from "./dispatch-intent.js";
 import { type EndDeps, endWhenDue } from "./end-intent.js";
-import { EndedIntents } from "./ended-intents.js";
+import { KnownIntents } from "./known-intents.js";
 import { finishIntent } from "./finish-intent.js";
 import type { PipelineMetrics } from "./metrics.js";
 import { RepeatedAttempts, retryDeliveries } from "./retry-deliveries.js";
@@ -38,7 +38,8 @@ export interface Pipeline {
 export function startPipeline(platform: Platform, options: PipelineOptions): Pipeline {
   const { backbone, book, events, rows, run, timers, clock, log, gate } = platform;
   const { metrics } = options;
-  const ended = new EndedIntents();
+  const ended = new KnownIntents();
+  const broadcasted = new KnownIntents();
   const repeats = new RepeatedAttempts();
   const startedAtMs = clock.now();
   const responses: ResponseLog = createResponseLog({
@@ -111,6 +112,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     run,
     clock,
     ackTimeoutMs: options.ackTimeoutMs,
+    broadcasted,
     onDispatched: metrics.dispatched,
   };
   const finishDeps = {
@@ -120,6 +122,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     rows,
     run,
     ended,
+    broadcasted,
     deadLetters: platform.deadLetters,
     onDead: metrics.dead,
     signingKey: options.signingKey,

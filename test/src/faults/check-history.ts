@@ -44,7 +44,7 @@ export interface CheckReport {
 
 type Say = (rule: string, detail: string) => void;
 
-const ANSWER_RACE_MS = 500; // an answer told so shortly before the end may go either way
+const ANSWER_RACE_MS = 1_000; // an answer told so shortly before the end may go either way
 
 const STALL_EXCUSES_MS = 15_000; // from the first attempt to the end of a short intent
 

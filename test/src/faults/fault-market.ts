@@ -85,6 +85,7 @@ export class FaultMarket {
     await this.settled(posts);
     await replayAll(load, posts);
     const history = await this.#historyOf(posts);
+    if (load.healthyRule === false) history.healthy = [];
     return { posts, history, report: checkHistory(history) };
   }
 

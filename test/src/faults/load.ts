@@ -42,6 +42,8 @@ export interface LoadOptions {
   windowMs?: readonly [min: number, max: number];
   /** Share of intents that the backend ends early. */
   endEarly?: number;
+  /** False: a node that always answers may still be taken for dead. */
+  healthyRule?: boolean;
 }
 
 /** Resolves with every post, accepted or too late to be. */

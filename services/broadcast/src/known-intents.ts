@@ -1,9 +1,9 @@
-// Ids of intents whose end this process knows of, so that a late ack costs no read. It may know fewer than there are: an answer
-// behind the end changes nothing in any case.
+// Ids of intents of which this process knows something, so that it need not read the record for it: that they have ended, or
+// that their fan-out is told. It may know fewer than there are.
 
 const KEPT_MAX = 100_000; // ids of 30 characters: about 10 MB
 
-export class EndedIntents {
+export class KnownIntents {
   readonly #ids = new Set<string>();
 
   add(intentId: string): void {
