@@ -95,9 +95,6 @@ export async function startProcesses(options: ProcessOptions = {}): Promise<Proc
       return child;
     },
     async stop() {
-      if (process.env["DBG"])
-        for (const [name, child] of started)
-          (await import("node:fs")).writeFileSync(`/tmp/outcry/fx/${name}.log`, child.output.join("\n"));
       await Promise.all([...started.values()].map((child) => child.kill9()));
       await brokers.stop();
       rmSync(dataDir, { recursive: true, force: true });

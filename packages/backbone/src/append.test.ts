@@ -223,6 +223,19 @@ describe("an event that must be stored once", () => {
     expect((await getLast(backbone, "T", "t.topic"))?.headers.last(EVENT_ID_HEADER)).toBe("evt_1");
   });
 
+  test("is not stored behind an event that closes the subject to it", async () => {
+    await appendAfterRead({ backbone, appender }, event("evt_end"));
+    const late = { ...event("evt_late"), notBehind: ["evt_end"] };
+    expect(await appendAfterRead({ backbone, appender }, late)).toEqual({ kind: "too_late", seq: 1 });
+    expect((await streamHead(backbone, "T")).lastSeq).toBe(1);
+  });
+
+  test("is not doubled by a writer that takes it for its first time and goes by the message id", async () => {
+    const { subject, data } = event("evt_1");
+    await appendAfterRead({ backbone, appender }, event("evt_1"));
+    expect(await appender.append({ subject, data, msgId: "evt_1" })).toEqual({ kind: "duplicate", seq: 1 });
+  });
+
   test("is stored once by ten writers of it among ten others", async () => {
     const other = await server.connect();
     const writers = [appender, createAppender(other, { stream: "T" })];

@@ -14,7 +14,9 @@ export type NodeAnswer = EventData<"NODE_RESPONDED">["responses"][number];
 interface Window {
   intent: LoadedIntent;
   answers: NodeAnswer[];
-  waiting: Array<{ resolve: () => void; reject: (error: unknown) => void }>;
+  /** Shared by all answers of the window: a promise each would be most of the garbage of a large fan-out. */
+  done: Promise<void>;
+  settle: { resolve: () => void; reject: (error: unknown) => void };
 }
 
 export interface ResponseLogDeps {
@@ -37,6 +39,12 @@ export interface ResponseLog {
   readonly unrecorded: number;
   /** At a stop: records what has been gathered and returns when it is done. What an outage holds back is dropped. */
   flush(): Promise<void>;
+}
+
+function openWindow(intent: LoadedIntent): Window {
+  let ends!: Window["settle"];
+  const done = new Promise<void>((resolve, reject) => (ends = { resolve, reject }));
+  return { intent, answers: [], done, settle: ends };
 }
 
 export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
@@ -65,12 +73,11 @@ export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
     },
     add(intent, answer) {
       let window = windows.get(intent.id);
-      if (window === undefined) windows.set(intent.id, (window = { intent, answers: [], waiting: [] }));
+      if (window === undefined) windows.set(intent.id, (window = openWindow(intent)));
       window.answers.push(answer);
       unrecorded += 1;
       timer ??= setTimeout(close, windowMs);
-      const { waiting } = window;
-      return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+      return window.done;
     },
     async flush() {
       outage.stopping = true;
@@ -94,14 +101,14 @@ async function recordWindows(deps: ResponseLogDeps, outage: Outage, windows: Win
     );
     appended.forEach((window, index) => settle(deps, window, results[index]!));
   } catch (error) {
-    for (const { waiting } of appended) for (const { reject } of waiting) reject(error);
+    for (const { settle: one } of appended) one.reject(error);
   }
 }
 
 async function appendAnswers(
   deps: ResponseLogDeps,
   outage: Outage,
-  { intent, answers, waiting }: Window,
+  { intent, answers, settle: { reject } }: Window,
 ): Promise<boolean> {
   try {
     for (let from = 0; from < answers.length; from += LIMITS.responsesPerEventMax) {
@@ -119,7 +126,7 @@ async function appendAnswers(
     }
     return true;
   } catch (error) {
-    for (const { reject } of waiting) reject(error);
+    reject(error);
     return false;
   }
 }
@@ -135,7 +142,7 @@ function updatesOf(intent: LoadedIntent, answers: NodeAnswer[]) {
 function settle(deps: ResponseLogDeps, window: Window, result: RecordResult): void {
   if (result.kind === "recorded" && result.open === 0) deps.onComplete?.(window.intent.id);
   if (result.kind === "ending" || result.kind === "ended") deps.onEnded?.(window.intent.id);
-  for (const { resolve } of window.waiting) resolve();
+  window.settle.resolve();
 }
 
 interface Outage {

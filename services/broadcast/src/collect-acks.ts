@@ -23,6 +23,7 @@ import {
 import type { KnownIntents } from "./known-intents.js";
 
 const QUEUE_GROUP = "collectors";
+const ACK_PREFIX = SUBJECTS.allAcks.slice(0, SUBJECTS.allAcks.indexOf("*")); // the node's token follows
 const UNRECORDED_MAX = 100_000; // beyond it acks are dropped: the next attempt earns them again
 const LOADING_MAX = 1_000; // acks that wait for an intent to be read: invented ids must not become a queue of reads
 
@@ -42,11 +43,14 @@ export function collectAcks(deps: CollectDeps): Subscription {
   return deps.backbone.subscribe(
     SUBJECTS.allAcks,
     (message) => {
-      const answer = parseAnswer(message.subject);
+      // No await and no parsing while the intent is at hand: a thousand acks of one fan-out are one run of this loop.
+      // A node that is not among its targets is refused by that, whatever its token.
+      const { subject } = message;
+      const dot = subject.lastIndexOf(".");
+      const intent = deps.book.peek(subject.slice(dot + 1));
+      if (intent !== undefined) return takeAck(deps, memory, intent, subject.slice(ACK_PREFIX.length, dot), message);
+      const answer = parseAnswer(subject);
       if (answer === undefined) return refuse(deps, message, "ack_intent_unknown");
-      const intent = deps.book.peek(answer.intent);
-      // No await while the intent is at hand: a thousand acks of one fan-out are one run of this loop.
-      if (intent !== undefined) return takeAck(deps, memory, intent, answer.node, message);
       return loadThenTake(deps, memory, answer, message);
     },
     { queue: QUEUE_GROUP },

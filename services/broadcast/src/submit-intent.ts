@@ -18,7 +18,7 @@ import {
   toRfc3339,
 } from "@outcry/protocol";
 import { type Selection, type RegistryIndex, selectTargets } from "@outcry/selection";
-import { type SigningKey, signIntent } from "@outcry/signing";
+import { type SigningKey, signEnvelope } from "@outcry/signing";
 
 export interface SubmitDeps {
   backbone: Backbone;
@@ -102,7 +102,7 @@ function prepareIntent(deps: SubmitDeps, submission: Submission, id: string, bod
     const routing = request.routing ?? {};
     const selection = targetsOf(selectTargets(deps.registry, needOf(intent.payload), routing));
     const bytes = canonicalize(intent); // from here on the bytes are the message
-    const { jws, digest } = signIntent(intent, deps.signingKey);
+    const { jws, digest } = signEnvelope(bytes, "intent", deps.signingKey);
     return {
       kind: "ready",
       intent,

@@ -16,6 +16,7 @@ import type { ServiceVerbs } from "./child/service.js";
 const SELLER_CONNECTIONS = 4;
 const BARE_BYTES_MAX = 8 * 1024 ** 3;
 const REGISTRY_WAIT_MS = 10_000;
+const SIGNALS = ["SIGINT", "SIGTERM"] as const; // an interrupted run leaves nothing behind either
 
 export interface RigOptions {
   servers: FoundServers;
@@ -45,8 +46,11 @@ export async function startRig(options: RigOptions): Promise<Rig> {
   const dataDir = mkdtempSync(path.join(options.folder, "data-"));
   const undo: (() => Promise<unknown>)[] = [async () => rmSync(dataDir, { recursive: true, force: true })];
   const stop = async (): Promise<void> => {
+    for (const signal of SIGNALS) process.off(signal, interrupted);
     for (const step of undo.splice(0).toReversed()) await step();
   };
+  const interrupted = (): void => void stop().finally(() => process.exit(130));
+  for (const signal of SIGNALS) process.once(signal, interrupted);
   try {
     return { ...(await startAll(options, dataDir, undo)), stop };
   } catch (error) {

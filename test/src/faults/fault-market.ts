@@ -3,7 +3,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ApiKeyCreated, intentId, type InviteCreated, isTemporary, type QuotesView } from "@outcry/protocol";
 import { type ProcessStack, type ServiceName, startProcesses } from "../processes.js";
-import { checkHistory, type CheckReport, type History } from "./check-history.js";
+import { checkHistory } from "./check-history.js";
+import type { CheckReport, History } from "./history.js";
 import { type LoadOptions, type Post, replayAll, runLoad, send } from "./load.js";
 import { openRecord, type RecordCopy, type RecordReader } from "./record.js";
 import { type Manner, type Seller, startSeller } from "./sellers.js";
@@ -149,7 +150,7 @@ export async function startFaultMarket(options: FaultMarketOptions = {}): Promis
   const stack = await startProcesses({
     ...(options.services === undefined ? {} : { services: options.services }),
     env: {
-      OUTCRY_LOG_LEVEL: process.env["DBG"] ?? "warn",
+      OUTCRY_LOG_LEVEL: "warn",
       OUTCRY_ATTEMPTS_MAX: String(ATTEMPTS_MAX),
       OUTCRY_ACK_TIMEOUT_MS: String(ACK_TIMEOUT_MS),
       ...options.env,

@@ -2,7 +2,7 @@
 
 import { packDeliveries, unpackDeliveries } from "@outcry/delivery";
 import { END_EVENTS, type DeliveryState, type Event, type EventData, type EventType } from "@outcry/protocol";
-import type { History } from "./check-history.js";
+import type { History } from "./history.js";
 import type { Entry } from "./record.js";
 
 const END_TYPES = new Set<EventType>(Object.values(END_EVENTS));
@@ -12,7 +12,7 @@ export const PLANTS: Readonly<Record<string, (history: History) => void>> = {
   accepted_lost: ({ record }) => void record.intents.shift(),
   intent_doubled: ({ record }) => void record.intents.push(record.intents[0]!),
   unaccepted_recorded: ({ record, unaccepted }) => void unaccepted.push(record.intents[0]!.subject.split(".")[3]!),
-  targets_differ: ({ record }) => void record.intents[0]!.value.targets.reverse().pop(),
+  targets_differ: ({ record }) => void record.intents[0]!.value.targets.pop(),
   replay_differs: ({ posts }) => void (posts.find(({ replay }) => replay)!.replay!.replayed = false),
   event_without_intent: ({ record }) => void record.intents.pop(),
   event_doubled: (history) => double(history, "INTENT_CREATED"),

@@ -66,15 +66,15 @@ export async function openRecord(brokers: Brokers): Promise<RecordReader> {
     backbone,
     async read() {
       await readOn(STREAMS.intents, (stored) => {
-        if (stored.subject.endsWith(".end")) copy.ends.push(entry(stored, json<EndRecord>(stored)));
-        else copy.intents.push(entry(stored, json<IntentRecord>(stored)));
+        if (stored.subject.endsWith(".end")) copy.ends.push(entry(stored, json(stored) as EndRecord));
+        else copy.intents.push(entry(stored, json(stored) as IntentRecord));
       });
-      await readOn(STREAMS.events, (stored) => copy.events.push(entry(stored, json<Event>(stored))));
+      await readOn(STREAMS.events, (stored) => copy.events.push(entry(stored, json(stored) as Event)));
       await readOn(STREAMS.quotes, (stored) => {
         const signed = stored.headers.last(QUOTE_SIGNATURE_HEADER) !== undefined;
         copy.quotes.push(entry(stored, { envelope: textOf(stored), signed }));
       });
-      await readOn(STREAMS.deadLetters, (stored) => copy.deadLetters.push(entry(stored, json<DeadEntry>(stored))));
+      await readOn(STREAMS.deadLetters, (stored) => copy.deadLetters.push(entry(stored, json(stored) as DeadEntry)));
       return copy;
     },
     close: () => backbone.close(),
@@ -82,5 +82,5 @@ export async function openRecord(brokers: Brokers): Promise<RecordReader> {
 }
 
 const textOf = (stored: Stored): string => Buffer.from(stored.data).toString("utf8");
-const json = <T>(stored: Stored): T => JSON.parse(textOf(stored)) as T;
+const json = (stored: Stored): unknown => JSON.parse(textOf(stored));
 const entry = <T>({ seq, time, subject }: Stored, value: T): Entry<T> => ({ seq, timeMs: time, subject, value });

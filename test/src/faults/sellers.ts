@@ -49,16 +49,6 @@ export async function startSeller(deps: SellerDeps, name: string, manner: Manner
     url: deps.url,
     stateDir,
     natsSeed,
-    ...(process.env["DBG"]
-      ? {
-          log: {
-            debug: () => undefined,
-            info: (...a: unknown[]) => console.log(new Date().toISOString(), name, JSON.stringify(a)),
-            warn: (...a: unknown[]) => console.log(new Date().toISOString(), name, JSON.stringify(a)),
-            error: (...a: unknown[]) => console.log(name, JSON.stringify(a)),
-          },
-        }
-      : {}),
     invite: await deps.invite(),
     registration: { name, categories: ["*"], regions: ["*"] },
     // Its own credentials are what a bare connection of the same node needs.
@@ -72,10 +62,6 @@ export async function startSeller(deps: SellerDeps, name: string, manner: Manner
   const stored: StoredReport[] = [];
   node.onIntent(handlerOf(manner, seeded(deps.seed)));
   const { nodeId } = await node.start();
-  if (process.env["DBG"]) {
-    node.on("error", (e) => console.log(new Date().toISOString(), name, manner, String(e.error), e.intentId));
-    node.on("status", (e) => console.log(new Date().toISOString(), name, JSON.stringify(e)));
-  }
   node.on("quote", ({ intentId, quoteId, outcome }) => {
     if (outcome.kind === "stored") stored.push({ intentId, nodeId, quoteId, digest: outcome.digest });
   });
