@@ -92,7 +92,14 @@ export const PLANTS: Readonly<Record<string, (history: History) => void>> = {
   },
   dead_letter_lost: ({ record }) => void record.deadLetters.pop(),
   dead_letter_doubled: ({ record }) => void record.deadLetters.push(record.deadLetters[0]!),
-  dead_letter_untold: (history) => drop(history, "DELIVERY_DEAD_LETTERED"),
+  // Not just any such event: what it told may have come back before its letter was written.
+  dead_letter_untold: ({ record }) => {
+    const { intent_id: intent } = record.deadLetters[0]!.value;
+    record.events = record.events.filter(
+      ({ value }) =>
+        value.type !== "DELIVERY_DEAD_LETTERED" || (value.data as { intent_id: string }).intent_id !== intent,
+    );
+  },
   dead_letter_malformed: ({ record }) => void (record.deadLetters[0]!.value.cause = ""),
   dead_letter_of_living: (history) => {
     const [letter] = history.record.deadLetters;
