@@ -49,6 +49,8 @@ export interface OpenDeliveries {
   deadlineMs: number;
   /** When those without an answer get attempt 2. */
   retryDueMs: number;
+  /** False: a row that nothing will be sent for, as its intent ends before its dispatch. */
+  attempted?: boolean;
 }
 
 export interface AppliedUpdate extends DeliveryUpdate {
@@ -96,11 +98,22 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
   const keys = (intentId: string): string[] => [RUN_KEY, rowKey(intentId), DUE_KEY];
 
   const rows: DeliveryRows = {
-    async open({ intentId, targets, deadlineMs, retryDueMs }) {
-      const states = Buffer.alloc(targets.length, packDelivery({ state: "pending", attempts: 1 }));
+    async open({ intentId, targets, deadlineMs, retryDueMs, attempted = true }) {
+      const attempts = attempted ? 1 : 0;
+      const states = Buffer.alloc(targets.length, packDelivery({ state: "pending", attempts }));
       const retry = timerMember({ kind: "retry", intentId, attempt: 2 });
       const deadline = timerMember({ kind: "deadline", intentId });
-      const args = [targets.join("\n"), states, targets.length, 1, deadlineMs, retryDueMs, retry, deadlineMs, deadline];
+      const args = [
+        targets.join("\n"),
+        states,
+        targets.length,
+        attempts,
+        deadlineMs,
+        retryDueMs,
+        retry,
+        deadlineMs,
+        deadline,
+      ];
       return String(await runScript(store, OPEN, { keys: keys(intentId), args })) as "opened" | "exists" | "ended";
     },
 

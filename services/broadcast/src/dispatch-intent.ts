@@ -9,7 +9,7 @@ import { fanOut } from "./fan-out.js";
 import type { KnownIntents } from "./known-intents.js";
 
 // A dispatch within this meets no end but one that it can see in Redis; a later one reads the record first.
-export const FRESH_MS = 1_000;
+const FRESH_MS = 1_000;
 
 export interface DispatchDeps {
   backbone: Backbone;
@@ -29,17 +29,20 @@ export async function dispatchIntent(deps: DispatchDeps, stored: Stored, repeate
   await appendCreated(deps, intent);
   if (await hasEnded(deps, intent, repeated)) return;
 
+  const inTime = deps.clock.now() < intent.deadlineMs;
   const opened = await deps.run.during(() =>
     deps.rows.open({
       intentId: intent.id,
       targets: intent.record.targets,
       deadlineMs: intent.deadlineMs,
       retryDueMs: deps.clock.now() + deps.ackTimeoutMs,
+      attempted: inTime,
     }),
   );
-  if (opened === "ended" || deps.clock.now() >= intent.deadlineMs) return; // the deadline's timer writes the end
+  if (opened === "ended" || !inTime) return; // the deadline's timer writes the end
 
   const nodes = opened === "opened" ? intent.record.targets : await stillPending(deps, intent);
+  if (nodes === undefined) return; // ending: what is left to tell is told with the end
   await fanOut(deps, intent, 1, nodes);
   await appendBroadcasted(deps, intent, repeated || opened === "exists" || !isFresh(deps, intent));
   deps.broadcasted.add(intent.id);
@@ -71,12 +74,19 @@ async function hasEnded(deps: DispatchDeps, intent: LoadedIntent, repeated: bool
 
 const isFresh = (deps: DispatchDeps, intent: LoadedIntent): boolean => deps.clock.now() - intent.storedMs < FRESH_MS;
 
-async function stillPending(deps: DispatchDeps, intent: LoadedIntent): Promise<string[]> {
+/** Undefined when the intent ends just now. */
+async function stillPending(deps: DispatchDeps, intent: LoadedIntent): Promise<string[] | undefined> {
   const found = await deps.run.during(() => deps.rows.pending(intent.id));
-  return found.kind === "open" ? found.pending.map(({ node }) => node) : [];
+  if (found.kind !== "open" || found.ending !== undefined) return undefined;
+  return found.pending.map(({ node }) => node);
 }
 
-async function appendBroadcasted(deps: DispatchDeps, intent: LoadedIntent, late: boolean): Promise<void> {
+/** `late`: it may meet the end, or have been told before. */
+export async function appendBroadcasted(
+  deps: Pick<DispatchDeps, "events" | "clock">,
+  intent: LoadedIntent,
+  late: boolean,
+): Promise<void> {
   const targets = intent.record.targets.length;
   const event = buildEvent(
     "INTENT_BROADCASTED",

@@ -99,6 +99,7 @@ async function beginEnding(
         targets: intent.record.targets,
         deadlineMs: intent.deadlineMs,
         retryDueMs: intent.deadlineMs,
+        attempted: false,
       }),
     );
     begun = await begin();

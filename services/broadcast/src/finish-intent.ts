@@ -30,12 +30,11 @@ import {
 } from "@outcry/protocol";
 import { type SigningKey, signEnvelope } from "@outcry/signing";
 import { writeLetters } from "./dead-letter.js";
-import { FRESH_MS, appendCreated } from "./dispatch-intent.js";
+import { appendBroadcasted, appendCreated } from "./dispatch-intent.js";
 import type { KnownIntents } from "./known-intents.js";
 
 // How long the end event waits for quotes that are still being judged: a killed worker's job runs again after about 10 s.
 const JUDGED_WITHIN_MS = 30_000;
-const APPEND_MS = 1_000; // within which an append that was begun is in the log, or has failed
 const JUDGED_POLL_MS = 25; // doubles up to
 const JUDGED_POLL_MAX_MS = 400;
 
@@ -61,7 +60,7 @@ export async function finishIntent(deps: FinishDeps, stored: Stored, repeated: b
   if (intent === undefined) throw new TypeError(`an end without its intent: ${stored.subject}`);
   deps.ended.add(intent.id);
   await appendCreated(deps, intent); // cancelled before it was dispatched: its first event is still its creation
-  await broadcastTold(deps, intent);
+  await broadcastTold(deps, intent, end);
   await lettersWritten(deps, intent, end);
   await quotesJudged(deps, intent, end);
   await appendEnd(deps, intent, end, repeated);
@@ -70,16 +69,11 @@ export async function finishIntent(deps: FinishDeps, stored: Stored, repeated: b
   deps.onEnded?.(end.outcome, countDeliveries(unpackDeliveries(end.deliveries)));
 }
 
-/**
- * Another process may just be telling the broadcast of an intent that was answered at once: its event comes before the end's.
- * A dispatch that is late looks for the end itself, and one that died leaves no event behind.
- */
-async function broadcastTold(deps: FinishDeps, intent: LoadedIntent): Promise<void> {
-  const untilMs = intent.storedMs + FRESH_MS + APPEND_MS;
-  if (deps.broadcasted.has(intent.id)) return;
-  while (deps.clock.now() < untilMs && !(await hasBroadcasted(deps.backbone, intent))) {
-    await new Promise((resolve) => setTimeout(resolve, JUDGED_POLL_MS));
-  }
+/** An intent that was answered at once may end before its dispatcher has told the broadcast, or died over it: told here. */
+async function broadcastTold(deps: FinishDeps, intent: LoadedIntent, end: EndRecord): Promise<void> {
+  const wasSent = unpackDeliveries(end.deliveries).some(({ attempts }) => attempts > 0);
+  if (!wasSent || deps.broadcasted.has(intent.id) || (await hasBroadcasted(deps.backbone, intent))) return;
+  await appendBroadcasted(deps, intent, true);
 }
 
 /** It stands among the first events, behind the creation and perhaps a few answers. */
