@@ -1,4 +1,4 @@
-// The two servers for one machine: those named by NATS_URL and REDIS_URL, else children with their data under the data folder.
+// Both servers as children of this process, with their data and the NATS accounts under the data folder.
 
 import path from "node:path";
 import { type AuthFolder, openAuthFolder, operatorOf } from "@outcry/backbone";
@@ -35,30 +35,7 @@ export interface Brokers {
 }
 
 export async function startBrokers(options: BrokerOptions): Promise<Brokers> {
-  const { dataDir, servers, progress, onUnexpectedExit } = options;
-  const authDir = path.join(dataDir, "nats-auth");
-  const auth = openAuthFolder(authDir, { clock: options.clock });
-  const [nats, redis] = await Promise.all([
-    startNats({
-      binary: servers.natsServer.path,
-      dataDir: path.join(dataDir, "nats"),
-      port: options.natsPort,
-      progress,
-      onUnexpectedExit,
-      ...(options.natsTls === undefined ? {} : { tls: options.natsTls }),
-      operator: {
-        ...operatorOf(auth.tree),
-        dirPath: path.join(dataDir, "nats-accounts"),
-      },
-    }),
-    startRedis({
-      binary: servers.redisServer.path,
-      dataDir: path.join(dataDir, "redis"),
-      port: options.redisPort,
-      progress,
-      onUnexpectedExit,
-    }),
-  ]);
+  const [{ nats, auth, authDir }, redis] = await Promise.all([startNatsBroker(options), startRedisBroker(options)]);
   return {
     nats,
     redis,
@@ -68,4 +45,31 @@ export async function startBrokers(options: BrokerOptions): Promise<Brokers> {
       await Promise.all([nats.stop(), redis.stop()]);
     },
   };
+}
+
+export async function startNatsBroker(options: BrokerOptions): Promise<Pick<Brokers, "nats" | "auth" | "authDir">> {
+  const { dataDir, servers, progress, onUnexpectedExit, natsTls } = options;
+  const authDir = path.join(dataDir, "nats-auth");
+  const auth = openAuthFolder(authDir, { clock: options.clock });
+  const nats = await startNats({
+    binary: servers.natsServer.path,
+    dataDir: path.join(dataDir, "nats"),
+    port: options.natsPort,
+    progress,
+    onUnexpectedExit,
+    ...(natsTls === undefined ? {} : { tls: natsTls }),
+    operator: { ...operatorOf(auth.tree), dirPath: path.join(dataDir, "nats-accounts") },
+  });
+  return { nats, auth, authDir };
+}
+
+export function startRedisBroker(options: BrokerOptions): Promise<RunningRedis> {
+  const { dataDir, servers, progress, onUnexpectedExit } = options;
+  return startRedis({
+    binary: servers.redisServer.path,
+    dataDir: path.join(dataDir, "redis"),
+    port: options.redisPort,
+    progress,
+    onUnexpectedExit,
+  });
 }

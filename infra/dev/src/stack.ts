@@ -1,27 +1,20 @@
-// Everything in one process: both servers as children, and the three services around one configuration and one port.
+// Everything in one process: the servers, and the three services around one configuration and one port.
 
 import path from "node:path";
 import { broadcastFromContext } from "@outcry/broadcast";
 import { gatewayFromContext } from "@outcry/gateway";
 import { intakeFromContext } from "@outcry/intake";
-import { systemClock } from "@outcry/protocol";
-import { type Env, createContext } from "@outcry/runtime";
-import { type FoundServers, type Progress, pickPort } from "@outcry/servers";
-import { type Brokers, startBrokers } from "./broker-servers.js";
+import { createContext } from "@outcry/runtime";
+import { pickPort } from "@outcry/servers";
+import { type ReachedServers, type ReachOptions, reachServers } from "./reach-servers.js";
 
-export interface StackOptions {
-  dataDir: string;
-  /** Wished for; 0 = any. */
-  ports: { http: number; nats: number; redis: number };
-  servers: FoundServers;
-  /** Variables on top of what the stack sets itself. */
-  env: Env;
-  progress: Progress;
+export interface StackOptions extends ReachOptions {
+  ports: ReachOptions["ports"] & { http: number };
 }
 
 export interface Stack {
   readonly url: string;
-  readonly brokers: Brokers;
+  readonly servers: ReachedServers;
   /** At the first start on this data only. */
   readonly adminKey: string | undefined;
   /** Services first, servers last. False when something had to be cut off. */
@@ -30,40 +23,32 @@ export interface Stack {
 
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { dataDir, ports, progress } = options;
-  const brokers = await startBrokers({
-    dataDir,
-    servers: options.servers,
-    natsPort: ports.nats,
-    redisPort: ports.redis,
-    progress,
-    clock: systemClock,
-    onUnexpectedExit: (what) => progress(`${what}; the services wait for it to come back`),
-  });
-  progress(`nats-server at ${brokers.nats.url}, redis-server at ${brokers.redis.url}`);
+  const servers = await reachServers(options);
+  progress(`nats-server at ${servers.natsUrl}, redis-server at ${new URL(servers.redisUrl).host}`);
   try {
     const context = createContext("outcry", {
       OUTCRY_LOG_LEVEL: "warn",
       ...options.env,
       OUTCRY_PORT: String(await pickPort(ports.http, progress)),
       OUTCRY_DATA_DIR: path.resolve(dataDir),
-      OUTCRY_NATS_URL: brokers.nats.url,
-      OUTCRY_REDIS_URL: brokers.redis.url,
-      OUTCRY_NATS_AUTH_DIR: brokers.authDir,
+      OUTCRY_NATS_URL: servers.natsUrl,
+      OUTCRY_REDIS_URL: servers.redisUrl,
+      OUTCRY_NATS_AUTH_DIR: servers.natsAuthDir,
     });
     await intakeFromContext(context);
     const { service, url } = await broadcastFromContext(context, ({ app }) => gatewayFromContext(context, app));
     return {
       url,
-      brokers,
+      servers,
       adminKey: service.adminKey,
       async stop() {
         const clean = await context.lifecycle.stop("asked to");
-        await brokers.stop();
+        await servers.stop();
         return clean;
       },
     };
   } catch (error) {
-    await brokers.stop();
+    await servers.stop();
     throw error;
   }
 }

@@ -5,8 +5,8 @@ import { parseArgs } from "node:util";
 import path from "node:path";
 import { type Client, createClient } from "@outcry/client";
 import { silentLog } from "@outcry/protocol";
-import { processEnv } from "@outcry/runtime";
-import { findServers } from "@outcry/servers";
+import { type Env, processEnv } from "@outcry/runtime";
+import { findServers, type FoundServers } from "@outcry/servers";
 import WebSocket from "ws";
 import { demoKeys } from "./demo-keys.js";
 import { broadcastSample } from "./sample-broadcast.js";
@@ -24,7 +24,8 @@ const HELP = `npm start [-- options]
   --help
 
 Variables: OUTCRY_DATA_DIR (.outcry), OUTCRY_PORT (7070), OUTCRY_NATS_SERVER and OUTCRY_REDIS_SERVER
-(paths of the servers), and every variable of docs/configuration.md.
+(paths of the servers), NATS_URL with OUTCRY_NATS_AUTH_DIR, and REDIS_URL (servers to use instead of
+starting them), and every variable of docs/configuration.md.
 `;
 
 const { values: flags } = parseArgs({
@@ -66,12 +67,8 @@ async function main(): Promise<void> {
 
   try {
     say("Outcry");
-    const servers = await findServers({ dataDir, env, progress: step });
-    step(
-      `nats-server ${servers.natsServer.version} (${servers.natsServer.source}), redis-server ${servers.redisServer.version} (${servers.redisServer.source})`,
-    );
     const ports = { ...PORTS, http: Number(env["OUTCRY_PORT"] || PORTS.http) };
-    stack = await startStack({ dataDir, ports, servers, env, progress: step });
+    stack = await startStack({ dataDir, ports, find: () => find(dataDir, env), env, progress: step });
     step(`ready at ${stack.url}`);
     const keys = await demoKeys(stack, dataDir);
     const admin = createClient({ url: stack.url, apiKey: keys.admin });
@@ -92,6 +89,15 @@ interface SampleKeys {
   backendKey: string;
 }
 
+async function find(dataDir: string, env: Env): Promise<FoundServers> {
+  const found = await findServers({ dataDir, env, progress: step });
+  const { natsServer, redisServer } = found;
+  step(
+    `nats-server ${natsServer.version} (${natsServer.source}), redis-server ${redisServer.version} (${redisServer.source})`,
+  );
+  return found;
+}
+
 async function showSample(running: Stack, { dataDir, admin, backendKey }: SampleKeys): Promise<SampleSeller[]> {
   const backend = createClient({ url: running.url, apiKey: backendKey, WebSocket });
   const { catalog, intents } = readSamples();
@@ -109,13 +115,13 @@ async function showSample(running: Stack, { dataDir, admin, backendKey }: Sample
   return sellers;
 }
 
-function sayWhereTo({ url, brokers, adminKey }: Stack, dataDir: string, invite: string): void {
+function sayWhereTo({ url, servers, adminKey }: Stack, dataDir: string, invite: string): void {
   const rows = [
     ["API", `${url}/v1`, "every operation: /openapi.json, every error: /errors/<code>"],
     ["Socket", `${url.replace("http", "ws")}/v1/ws`, "protocol: docs/gateway-protocol.md"],
     ["Health", `${url}/readyz`, "and /livez, /metrics"],
-    ["NATS", brokers.nats.url, `monitoring ${brokers.nats.monitorUrl}`],
-    ["Redis", brokers.redis.url, ""],
+    ["NATS", servers.natsUrl, servers.natsMonitorUrl === undefined ? "" : `monitoring ${servers.natsMonitorUrl}`],
+    ["Redis", `redis://${new URL(servers.redisUrl).host}`, ""],
     ["Keys", path.relative(process.cwd(), dataDir), "admin.key and backend.key of this development stack"],
   ];
   say("");
