@@ -6,13 +6,13 @@ const bookworm = { id: "debian", codename: "bookworm" };
 
 const deb822 = `Types: deb deb-src
 # a comment between the fields
-URIs: http://mirror.example/debian
+URIs: http://apt.example/debian
 Suites: bookworm bookworm-updates
 Components: main contrib
 Signed-By: ${keyring}
 
 Types: deb
-URIs: http://mirror.example/debian-security
+URIs: http://apt.example/debian-security
 Suites: bookworm-security
 Components: main
 
@@ -35,21 +35,21 @@ Signed-By: /usr/share/keyrings/vendor.gpg
 `;
 
 const oneLine = `# deb http://commented.example/debian bookworm main
-deb http://mirror.example/debian bookworm main contrib # note
-deb [arch=amd64 signed-by=${keyring}] http://mirror.example/debian-security bookworm-security main
-deb-src http://mirror.example/debian bookworm main
+deb http://apt.example/debian bookworm main contrib # note
+deb [arch=amd64 signed-by=${keyring}] http://apt.example/debian-security bookworm-security main
+deb-src http://apt.example/debian bookworm main
 `;
 
 describe("apt's own sources", () => {
   test("are read in the deb822 form, without disabled and source entries", () => {
     const sources = parseDeb822(deb822);
     expect(sources.map((source) => source.uris[0])).toEqual([
-      "http://mirror.example/debian",
-      "http://mirror.example/debian-security",
+      "http://apt.example/debian",
+      "http://apt.example/debian-security",
       "https://vendor.example/deb",
     ]);
     expect(sources[0]).toEqual({
-      uris: ["http://mirror.example/debian"],
+      uris: ["http://apt.example/debian"],
       suites: ["bookworm", "bookworm-updates"],
       components: ["main", "contrib"],
       signedBy: keyring,
@@ -66,13 +66,13 @@ describe("apt's own sources", () => {
   test("are read in the one-line form with options and comments", () => {
     expect(parseOneLine(oneLine)).toEqual([
       {
-        uris: ["http://mirror.example/debian"],
+        uris: ["http://apt.example/debian"],
         suites: ["bookworm"],
         components: ["main", "contrib"],
         signedBy: undefined,
       },
       {
-        uris: ["http://mirror.example/debian-security"],
+        uris: ["http://apt.example/debian-security"],
         suites: ["bookworm-security"],
         components: ["main"],
         signedBy: keyring,
@@ -85,14 +85,14 @@ describe("the archive of the release", () => {
   test("leaves out a vendor's repository that borrows the codename", () => {
     const archive = archiveOf(parseDeb822(deb822), bookworm, keyring);
     expect(archive.flatMap((source) => source.uris)).toEqual([
-      "http://mirror.example/debian",
-      "http://mirror.example/debian-security",
+      "http://apt.example/debian",
+      "http://apt.example/debian-security",
     ]);
     expect(archive.every((source) => source.signedBy === keyring)).toBe(true);
   });
 
   test("gives only whole mirrors for another suite, not the security archive", () => {
-    expect(mirrorsOf(archiveOf(parseOneLine(oneLine), bookworm, keyring))).toEqual(["http://mirror.example/debian"]);
+    expect(mirrorsOf(archiveOf(parseOneLine(oneLine), bookworm, keyring))).toEqual(["http://apt.example/debian"]);
   });
 
   test("is written back in the form apt reads", () => {
