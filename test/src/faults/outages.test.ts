@@ -7,8 +7,7 @@ import { type Checked, type FaultMarket, startFaultMarket } from "./fault-market
 import type { Try } from "./load.js";
 import { SIZES, TEST_TIMEOUT_MS } from "./sizes.js";
 
-// Of every size: these tests are about how long a server is away. What a burst after it costs is the bench's to say.
-const INTENTS = 60;
+const INTENTS = SIZES.intents / 2;
 const PER_SECOND = INTENTS / 4; // the posting begins before the outage and goes on well into it
 const ANSWER_MS_MAX = 6_000; // a hanging server is noticed within 3 s; an append waits 5 s at most
 
