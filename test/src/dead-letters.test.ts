@@ -1,7 +1,15 @@
 // A node that never answers, on real servers: the same bytes again up to the threshold, then its dead letter, and what the operator reads of it.
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { type AcksView, type DeadLetter, digestOf, type Event, type EventData, STREAMS } from "@outcry/protocol";
+import {
+  type AcksView,
+  type DeadLetter,
+  digestOf,
+  type Event,
+  type EventData,
+  LIMITS,
+  STREAMS,
+} from "@outcry/protocol";
 import type { Backend, Call } from "./api-calls.js";
 import { eventually, type Market, startMarket } from "./in-process.js";
 import { connectRaw, type RawNode } from "./raw-node.js";
@@ -90,6 +98,26 @@ describe("a silent node", () => {
     const end = (await market.eventsOf(id)).at(-1)!.data as EventData<"INTENT_CLOSED">;
     expect(end.counts).toMatchObject({ dead: 1, pending: 0 });
   });
+});
+
+describe("right behind an outage", () => {
+  test("an attempt is repeated at growing distances, not counted; then as ever", async () => {
+    await market.brokers.redis.kill9();
+    await market.brokers.redis.restart();
+    const backMs = Date.now();
+    const id = await backend.broadcast({ routing: { targets: [silent.id] } });
+    expect(await market.ended(backend, id)).toBe("closed");
+    const events = await market.eventsOf(id);
+    const retried = events.find(({ type }) => type === "DELIVERY_RETRYING")!;
+    expect(Date.parse(retried.time) - backMs).toBeGreaterThan(LIMITS.outageGraceMs - 1_000);
+    expect(events.at(-1)!.data).toMatchObject({ counts: { dead: 1, pending: 0 } });
+
+    const attempts = silent.heardOf("intent", id).map(({ headers }) => headers["Outcry-Attempt"]);
+    expect(attempts.slice(-2)).toEqual(["2", "3"]);
+    expect(new Set(attempts.slice(0, -2))).toEqual(new Set(["1"]));
+    expect(attempts.length).toBeGreaterThan(4); // 60 ms doubled until 5 s is seven repeats
+    expect(attempts.length).toBeLessThan(13);
+  }, 20_000);
 });
 
 describe("GET /v1/dead-letters", () => {

@@ -8,6 +8,7 @@ export * from "./rebuild.js";
 export * from "./response-log.js";
 export * from "./stored-quotes.js";
 export * from "./node-directory.js";
+export * from "./outages.js";
 export * from "./dead-message.js";
 export * from "./platform.js";
 export * from "./platform-config.js";

@@ -31,6 +31,7 @@ import { BUCKETS, type Clock, LIMITS, type Log, OutcryError, STREAMS } from "@ou
 import { type EventLog, createEventLog } from "./event-log.js";
 import type { IntakeJobData } from "./intake-job.js";
 import { type IntentBook, createIntentBook } from "./intent-book.js";
+import { Outages } from "./outages.js";
 import { rebuildFromRecord } from "./rebuild.js";
 
 export interface PlatformOptions {
@@ -72,8 +73,8 @@ export interface Platform {
   readonly log: Log;
   /** Resolves while NATS and Redis answer; work is taken only then. */
   gate(signal?: AbortSignal): Promise<void>;
-  /** When the last outage of either ended; 0 = there was none since the start. */
-  lastOutageEndMs(): number;
+  /** Outages of either since the start. */
+  readonly outages: Outages;
   close(): Promise<void>;
 }
 
@@ -100,6 +101,7 @@ export async function connectPlatform(options: PlatformOptions): Promise<Platfor
       })
     : undefined;
   const redis = connectRedis({ url: options.redisUrl, log, clock });
+  const outages = new Outages(backbone.health, redis.health);
   await redis.health.whenUp(AbortSignal.timeout(10_000)).catch((cause: unknown) => {
     throw new OutcryError("dependency_unavailable", `redis: no connection to ${new URL(options.redisUrl).host}`, {
       cause,
@@ -134,11 +136,11 @@ export async function connectPlatform(options: PlatformOptions): Promise<Platfor
     run,
     clock,
     log,
+    outages,
     async gate(signal) {
       await backbone.health.whenUp(signal);
       await redis.health.whenUp(signal);
     },
-    lastOutageEndMs: () => Math.max(outageEnd(backbone.health), outageEnd(redis.health)),
     async close() {
       await queue.close();
       await redis.close();
@@ -147,15 +149,6 @@ export async function connectPlatform(options: PlatformOptions): Promise<Platfor
     },
   };
 }
-
-/** The first connection ends no outage: nobody was sent anything before it. */
-const outageEnd = ({
-  lastDownAt,
-  lastUpAt,
-}: {
-  lastDownAt?: number | undefined;
-  lastUpAt?: number | undefined;
-}): number => (lastDownAt ? (lastUpAt ?? 0) : 0);
 
 async function checkPromises(options: PlatformOptions, redis: RedisStore, system: Backbone | undefined): Promise<void> {
   const durability = await readDurability({

@@ -37,6 +37,8 @@ export interface ResponseLog {
   add(intent: LoadedIntent, answer: NodeAnswer): Promise<void>;
   /** Answers that are not yet recorded: the bound for those who may drop instead of waiting. */
   readonly unrecorded: number;
+  /** Resolves when every answer that was added so far is recorded, or has failed to be. Waits out an outage. */
+  recorded(): Promise<void>;
   /** At a stop: records what has been gathered and returns when it is done. What an outage holds back is dropped. */
   flush(): Promise<void>;
 }
@@ -67,6 +69,11 @@ export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
     running.add(work);
   }
 
+  async function recorded(): Promise<void> {
+    if (windows.size > 0) close();
+    await Promise.all(running);
+  }
+
   return {
     get unrecorded() {
       return unrecorded;
@@ -79,10 +86,10 @@ export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
       timer ??= setTimeout(close, windowMs);
       return window.done;
     },
+    recorded,
     async flush() {
       outage.stopping = true;
-      if (windows.size > 0) close();
-      await Promise.all(running);
+      await recorded();
     },
   };
 }

@@ -46,7 +46,8 @@ export const LIMITS = {
   attemptsCeiling: 15, // four bits in the packed row
   retryBaseMs: 50, // of full jitter: random(0, base · 2^attempt)
   responseWindowMs: 5, // how long answers wait to share one NODE_RESPONDED
-  outageGraceMs: 5 * SECOND, // after an outage nodes reconnect first; attempts inside it are repeated, not counted
+  outageGraceMs: 5 * SECOND, // after any outage, and as long as a longer one was: nodes reconnect, then answer what was held up
+  outageGraceMaxMs: 30 * SECOND, // clients back off no longer than this; attempts inside the grace are repeated, not counted
   endGraceMs: 100, // after the deadline, for quotes that are being stored
   // streams
   intentsAgeMs: 8 * DAY, // seven days are promised, idempotency for 48 h of them

@@ -1,7 +1,7 @@
 // The moving part of the broadcast service: everything between a recorded intent and its end. Any number of processes may run it.
 
 import { type RunningConsumer, type Stored, runConsumer } from "@outcry/backbone";
-import { type Platform, type ResponseLog, createResponseLog, setMessageAside } from "@outcry/delivery";
+import { type Platform, type ResponseLog, createResponseLog, setMessageAside, settledAfter } from "@outcry/delivery";
 import { type TimerClaim, type TimerHandler, runTimers } from "@outcry/jobs";
 import { OutcryError, STREAMS, SUBJECTS } from "@outcry/protocol";
 import type { SigningKey } from "@outcry/signing";
@@ -12,7 +12,7 @@ import { type EndDeps, endWhenDue } from "./end-intent.js";
 import { KnownIntents } from "./known-intents.js";
 import { finishIntent } from "./finish-intent.js";
 import type { PipelineMetrics } from "./metrics.js";
-import { RepeatedAttempts, retryDeliveries } from "./retry-deliveries.js";
+import { LastSends, retryDeliveries } from "./retry-deliveries.js";
 
 const DELIVERIES_MAX = 10;
 const TIMERS_CONCURRENCY = 64;
@@ -40,7 +40,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
   const { metrics } = options;
   const ended = new KnownIntents();
   const broadcasted = new KnownIntents();
-  const repeats = new RepeatedAttempts();
+  const sends = new LastSends();
   const startedAtMs = clock.now();
   const responses: ResponseLog = createResponseLog({
     events,
@@ -71,9 +71,10 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
             ackTimeoutMs: options.ackTimeoutMs,
             attemptsMax: options.attemptsMax,
             // Before this process heard acks there may have been none that did.
-            lastOutageEndMs: ({ storedMs }) =>
-              Math.max(platform.lastOutageEndMs(), storedMs < startedAtMs ? startedAtMs : 0),
-            repeats,
+            settledAtMs: ({ storedMs }) =>
+              Math.max(platform.outages.settledAtMs, storedMs < startedAtMs ? settledAfter(storedMs, startedAtMs) : 0),
+            responses,
+            sends,
             onRetried: metrics.retried,
           },
           claim,

@@ -1,18 +1,27 @@
 // Sends an intent again to those who have not answered, up to the threshold; behind it lies the dead letter.
-// An attempt before or within an outage proves nothing about a node: it is repeated, not counted.
+// An attempt before or within an outage proves nothing about a node: it is repeated, not counted. Nor does an answer that
+// this process has not got to yet: before the verdict it hears all that the server has sent, and records it.
 
 import type { Backbone } from "@outcry/backbone";
-import { type EventLog, type IntentBook, type LoadedIntent, foldIntent, readTopic } from "@outcry/delivery";
+import {
+  type EventLog,
+  type IntentBook,
+  type LoadedIntent,
+  type ResponseLog,
+  foldIntent,
+  readTopic,
+} from "@outcry/delivery";
 import type { DeliveryRows, RunKeeper, TimerClaim } from "@outcry/jobs";
 import { type Clock, type Event, LIMITS, buildEvent, parseRfc3339 } from "@outcry/protocol";
 import { deadLetter, type DeadLetterDeps, writeLettersOfRow } from "./dead-letter.js";
 import { fanOut } from "./fan-out.js";
 
-const REPEATS_KEPT_MAX = 100_000; // open intents of a long outage
+const SENDS_KEPT_MAX = 100_000; // open intents of a long outage
 
 export interface RetryDeps extends DeadLetterDeps {
   backbone: Backbone;
   book: IntentBook;
+  responses: ResponseLog;
   events: EventLog;
   rows: DeliveryRows;
   run: RunKeeper;
@@ -20,24 +29,30 @@ export interface RetryDeps extends DeadLetterDeps {
   random: () => number;
   ackTimeoutMs: number;
   attemptsMax: number;
-  /** When the last outage that may have swallowed this intent's answers ended; 0 = there was none. */
-  lastOutageEndMs: (intent: LoadedIntent) => number;
-  repeats: RepeatedAttempts;
+  /** Until when an outage may have delayed this intent's answers; 0 = there was none. */
+  settledAtMs: (intent: LoadedIntent) => number;
+  sends: LastSends;
   onRetried?: (nodes: number) => void;
 }
 
-/** When this process last repeated an attempt. What it forgets, or another process did, is repeated once more. */
-export class RepeatedAttempts {
-  readonly #atMs = new Map<string, number>();
+interface LastSend {
+  atMs: number;
+  /** How often its attempt had been repeated. */
+  repeats: number;
+}
 
-  note(intentId: string, atMs: number): void {
-    this.#atMs.delete(intentId);
-    this.#atMs.set(intentId, atMs);
-    if (this.#atMs.size > REPEATS_KEPT_MAX) this.#atMs.delete(this.#atMs.keys().next().value!);
+/** This process's last send of each intent. What it forgets, or another process sent, is repeated once more. */
+export class LastSends {
+  readonly #sends = new Map<string, LastSend>();
+
+  note(intentId: string, send: LastSend): void {
+    this.#sends.delete(intentId);
+    this.#sends.set(intentId, send);
+    if (this.#sends.size > SENDS_KEPT_MAX) this.#sends.delete(this.#sends.keys().next().value!);
   }
 
-  lastMs(intentId: string): number {
-    return this.#atMs.get(intentId) ?? 0;
+  of(intentId: string): LastSend {
+    return this.#sends.get(intentId) ?? { atMs: 0, repeats: 0 };
   }
 }
 
@@ -53,19 +68,29 @@ export async function retryDeliveries(deps: RetryDeps, claim: TimerClaim): Promi
   const intent = await deps.book.get(claim.intentId);
   if (intent === undefined) return undefined;
 
-  const settledAtMs = deps.lastOutageEndMs(intent) + LIMITS.outageGraceMs;
+  const settledAtMs = deps.settledAtMs(intent);
   if (found.attempt >= deps.attemptsMax) return giveUp(deps, intent, found.attempt, settledAtMs);
   if (found.pending.length === 0) return undefined;
-  if (nowMs < settledAtMs) return repeatAttempt(deps, intent, found.attempt, found.pending);
+  if (nowMs < settledAtMs) return repeatAttempt(deps, intent, found.attempt, found.pending, settledAtMs);
   return nextAttempt(deps, intent, claim.attempt ?? found.attempt + 1, found.pending);
 }
 
-async function repeatAttempt(deps: RetryDeps, intent: LoadedIntent, attempt: number, pending: Pending): Promise<Again> {
+/** At growing distances, and once when all has settled: nodes that come back to a backlog are not asked faster than they answer. */
+async function repeatAttempt(
+  deps: RetryDeps,
+  intent: LoadedIntent,
+  attempt: number,
+  pending: Pending,
+  settledAtMs: number,
+): Promise<Again> {
   const nodes = pending.map(({ node }) => node);
   await fanOut(deps, intent, attempt, nodes);
-  const sentMs = deps.clock.now();
-  deps.repeats.note(intent.id, sentMs);
-  return { againAtMs: sentMs + deps.ackTimeoutMs };
+  const atMs = deps.clock.now();
+  const repeats = deps.sends.of(intent.id).repeats + 1;
+  deps.sends.note(intent.id, { atMs, repeats });
+  const spacedMs = atMs + deps.ackTimeoutMs * 2 ** (repeats - 1);
+  const settledMs = settledAtMs + deps.random() * deps.ackTimeoutMs;
+  return { againAtMs: Math.max(atMs + deps.ackTimeoutMs, Math.min(spacedMs, settledMs)) };
 }
 
 async function nextAttempt(deps: RetryDeps, intent: LoadedIntent, attempt: number, pending: Pending): Promise<Again> {
@@ -89,6 +114,7 @@ async function nextAttempt(deps: RetryDeps, intent: LoadedIntent, attempt: numbe
   if (begun.kind !== "begun") return undefined;
   const nodes = begun.indexes.map((index) => intent.record.targets[index]!);
   await fanOut(deps, intent, attempt, nodes);
+  deps.sends.note(intent.id, { atMs: deps.clock.now(), repeats: 0 });
   deps.onRetried?.(nodes.length);
   return undefined;
 }
@@ -97,8 +123,11 @@ async function nextAttempt(deps: RetryDeps, intent: LoadedIntent, attempt: numbe
 export const backoffMs = (attempt: number, random: () => number): number =>
   Math.floor(random() * LIMITS.retryBaseMs * 2 ** attempt);
 
-/** A node is dead only if the last attempt was made while everything worked, and had its whole time. */
+/** A node is dead only if the last attempt was made while everything worked, had its whole time, and all answers are heard. */
 async function giveUp(deps: RetryDeps, intent: LoadedIntent, attempts: number, settledAtMs: number): Promise<Again> {
+  const heardUntilMs = deps.clock.now();
+  await deps.backbone.flush();
+  await deps.responses.recorded();
   const history = await readTopic(deps.backbone, intent.topic);
   await recordWhatTheLogKnows(deps, intent, history);
   const found = await deps.run.during(() => deps.rows.pending(intent.id));
@@ -107,10 +136,10 @@ async function giveUp(deps: RetryDeps, intent: LoadedIntent, attempts: number, s
     await writeLettersOfRow(deps, intent, history); // a process that gave up before may have died ahead of them
     return undefined;
   }
-  const sentMs = Math.max(lastAttemptMs(history), deps.repeats.lastMs(intent.id));
-  if (sentMs < settledAtMs) return repeatAttempt(deps, intent, attempts, found.pending);
+  const sentMs = Math.max(lastAttemptMs(history), deps.sends.of(intent.id).atMs);
+  if (sentMs < settledAtMs) return repeatAttempt(deps, intent, attempts, found.pending, settledAtMs);
   const provenAtMs = sentMs + deps.ackTimeoutMs;
-  if (deps.clock.now() < provenAtMs) return { againAtMs: provenAtMs };
+  if (heardUntilMs < provenAtMs) return { againAtMs: provenAtMs };
   await deadLetter(deps, intent, { nodes: found.pending, attempts, cause: "ack_timeout" });
   return undefined;
 }

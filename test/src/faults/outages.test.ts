@@ -3,12 +3,14 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { LIMITS } from "@outcry/protocol";
 import { type Checked, type FaultMarket, startFaultMarket } from "./fault-market.js";
 import type { Try } from "./load.js";
 import { SIZES, TEST_TIMEOUT_MS } from "./sizes.js";
 
 const INTENTS = SIZES.intents / 2;
 const PER_SECOND = INTENTS / 4; // the posting begins before the outage and goes on well into it
+const WINDOW_BEYOND_MS = LIMITS.outageGraceMaxMs + 15_000; // long enough for attempts to count again, and for three of them
 const ANSWER_MS_MAX = 6_000; // a hanging server is noticed within 3 s; an append waits 5 s at most
 
 let market: FaultMarket;
@@ -37,7 +39,7 @@ async function duringOutage(server: "nats" | "redis", how: "killed" | "paused"):
       intents: INTENTS,
       perSecond: PER_SECOND,
       endEarly: 0,
-      windowMs: [SIZES.outageMs + 20_000, SIZES.outageMs + 30_000],
+      windowMs: [SIZES.outageMs + WINDOW_BEYOND_MS, SIZES.outageMs + WINDOW_BEYOND_MS + 5_000],
     },
   );
   console.log(server, how, JSON.stringify(checked.report.counts), JSON.stringify(summaryOf(triesOf(checked))));

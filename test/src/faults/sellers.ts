@@ -15,6 +15,7 @@ import { seeded } from "./sizes.js";
 export type Manner = "quote" | "twoQuotes" | "decline" | "slow" | "ackOnly" | "tardy" | "late" | "silent";
 const BARE = new Set<Manner>(["tardy", "late", "silent"]);
 const TARDY_MS = 1_300;
+const CONCURRENCY = 1_000; // slow is the single answer: a queue in front of it would time out under a burst, and rightly
 
 export interface StoredReport {
   intentId: string;
@@ -51,6 +52,7 @@ export async function startSeller(deps: SellerDeps, name: string, manner: Manner
     natsSeed,
     invite: await deps.invite(),
     registration: { name, categories: ["*"], regions: ["*"] },
+    concurrency: CONCURRENCY,
     // Its own credentials are what a bare connection of the same node needs.
     fetch: async (input, init) => {
       const response = await fetch(input, init);
