@@ -235,4 +235,18 @@ describe("lost data", () => {
     expect(await rows.read("int_k")).toEqual(before);
     expect((await timersOf("int_k")).sort()).toEqual(["deadline:int_k", "retry:int_k:3"]);
   });
+
+  test("a row written by a rebuild leaves it to the record whether its intent has ended, until an ending begins anew", async () => {
+    await open("int_l");
+    expect(await rows.isEnding("int_l")).toBe(false);
+    await rows.beginEnding("int_l", { outcome: "closed", by: "x", atMs: 1 });
+    const lost = await rows.read("int_l");
+    if (lost.kind !== "open") throw new Error("no row");
+    await store.client.flushall();
+    const { ending: _lost, ...row } = lost.row;
+    await withRebuild({ store, log: silentLog, rebuild: (write) => write.putRow({ ...row, retryDueMs: 5 }) });
+    expect(await rows.isEnding("int_l")).toBeUndefined();
+    await rows.beginEnding("int_l", { outcome: "closed", by: "y", atMs: 2 });
+    expect(await rows.isEnding("int_l")).toBe(true);
+  });
 });

@@ -86,7 +86,7 @@ export interface DeliveryRows {
   read(intentId: string): Promise<{ kind: "open"; row: DeliveryRow } | Absent>;
   readMany(intentIds: string[]): Promise<({ kind: "open"; row: DeliveryRow } | Absent)[]>;
   beginEnding(intentId: string, ending: Ending): Promise<BeginEndingResult>;
-  /** True for a tombstone too. Undefined where there is no row: it may have ended long ago, only the record knows. */
+  /** True for a tombstone too. Undefined where only the record knows: there is no row, or a rebuild made it without its ending. */
   isEnding(intentId: string): Promise<boolean | undefined>;
   /** After the end is in the record: the row becomes a tombstone and its timers go. */
   finishEnd(intentId: string): Promise<void>;

@@ -1,5 +1,6 @@
 // The scripts of the delivery rows. A row is one hash: t targets joined by newlines, s one byte per node (low nibble state,
-// high nibble attempts), o open deliveries, a attempt, d deadline, e the ending (JSON); or only x, the tombstone of an ended one.
+// high nibble attempts), o open deliveries, a attempt, d deadline, e the ending (JSON), r when a rebuild made it; or only x, the
+// tombstone of an ended one.
 // KEYS: run marker, row, due timers [, claims]. First element of each reply: what was found.
 
 import { guardedScript } from "./scripts.js";
@@ -103,10 +104,11 @@ redis.call('HSET', KEYS[2], 'e', ARGV[1])
 redis.call('ZADD', KEYS[3], ARGV[2], ARGV[3])
 return {'begun', unpack(row)}`);
 
+/** A rebuilt row does not know of an ending that Redis lost: only the record does. */
 export const IS_ENDING = guardedScript(`
-local row = redis.call('HMGET', KEYS[2], 's', 'e', 'x')
+local row = redis.call('HMGET', KEYS[2], 's', 'e', 'x', 'r')
 if row[2] or row[3] then return 'ending' end
-return row[1] and 'open' or 'unknown'`);
+return row[1] and not row[4] and 'open' or 'unknown'`);
 
 /** ARGV: milliseconds that the tombstone stays, intent. */
 export const FINISH_END = guardedScript(`

@@ -43,7 +43,7 @@ return 'ok'`);
 
 const PUT_ROW = leasedScript(`
 redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[2], 't', ARGV[2], 's', ARGV[3], 'o', ARGV[4], 'a', ARGV[5], 'd', ARGV[6])
+redis.call('HSET', KEYS[2], 't', ARGV[2], 's', ARGV[3], 'o', ARGV[4], 'a', ARGV[5], 'd', ARGV[6], 'r', '1')
 if ARGV[7] ~= '' then redis.call('HSET', KEYS[2], 'e', ARGV[7]) end
 for i = 8, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end`);
 const PUT_TIMER = leasedScript(`redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])`);

@@ -68,6 +68,8 @@ async function writeEnd(deps: EndDeps, intent: LoadedIntent, request: EndRequest
     quotes_through: quotesThrough,
     deliveries: packDeliveries(await finalDeliveries(deps, intent, row, quotesThrough)),
   };
+  // Redis may have lost the row meanwhile: then a worker may have counted a quote behind that sequence.
+  if (!(await deps.run.during(() => deps.rows.isEnding(intent.id)))) return writeEnd(deps, intent, request);
   const written = await deps.intents.append({
     subject: SUBJECTS.intentEnd(intent.id),
     data: encodeRecord(end),

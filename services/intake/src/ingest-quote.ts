@@ -86,7 +86,8 @@ async function hasOutcome(
 
 /**
  * The end as far as it matters to this quote. When the row does not say "ending" after the quote was stored, the end's
- * `quotes_through` will be at or above it; when it does, the end is waited for. Without a row the record alone knows.
+ * `quotes_through` will be at or above it; when it does, the end is waited for. Without a row, or with one that a rebuild made
+ * while the end was being recorded, the record alone knows.
  */
 async function endOf(deps: IngestDeps, intent: LoadedIntent): Promise<EndRecord | undefined> {
   const untilMs = deps.clock.now() + ENDING_WAIT_MS;
