@@ -22,6 +22,8 @@ export interface Bucket {
   readonly name: string;
   /** Undefined when the key was never set or is deleted. */
   get(key: string): Promise<BucketEntry | undefined>;
+  /** What is kept of one key, deletions too, in order of revision. */
+  history(key: string): AsyncGenerator<BucketEntry>;
   /** Every key with a value, in order of revision. */
   entries(): AsyncGenerator<BucketEntry>;
   /** Only when the key has no value. */
@@ -50,6 +52,10 @@ export function openBucket(backbone: Backbone, name: string, options: { readonly
     async get(key) {
       const entry = await latest(key);
       return entry === undefined || entry.deleted ? undefined : entry;
+    },
+    async *history(key) {
+      for await (const stored of readAll(backbone, stream, { filter: subjectOf(prefix, key) }))
+        yield toEntry(stored, prefix);
     },
     async *entries() {
       const last = new Map<string, BucketEntry>();

@@ -13,7 +13,7 @@ import type {
   TokenCreated,
   TokenRequest,
 } from "@outcry/protocol";
-import { call, type HttpDeps, type HttpRequest } from "./http.js";
+import { call, type HttpDeps, type HttpRequest, queryOf } from "./http.js";
 
 export interface Page<T> {
   data: T[];
@@ -72,11 +72,4 @@ export function adminClient(http: HttpDeps): AdminClient {
       remove: (id) => remove(node(id)),
     },
   };
-}
-
-function queryOf(fields: Record<string, string | number | undefined>): string {
-  const given = Object.entries(fields).filter((entry): entry is [string, string | number] => entry[1] !== undefined);
-  return given.length === 0
-    ? ""
-    : `?${new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)])).toString()}`;
 }

@@ -3,18 +3,20 @@
 import {
   type AcksView,
   type Clock,
+  type ExplainView,
   type IntentRequest,
   type IntentView,
   OutcryError,
   type QuotesView,
   type Receipt,
   systemClock,
+  type TimelineView,
 } from "@outcry/protocol";
 import { type AdminClient, adminClient } from "./admin.js";
 import { broadcast, type BroadcastOptions, type BroadcastResult } from "./broadcast.js";
 import { EventStream, type EventsOptions } from "./event-stream.js";
 import type { WebSocketConstructor } from "./gateway-session.js";
-import { call, type HttpDeps, type HttpRequest } from "./http.js";
+import { call, type HttpDeps, type HttpRequest, queryOf } from "./http.js";
 import { collectAcks, type QuotesOptions, readQuotes } from "./wait-for.js";
 
 export interface ClientOptions {
@@ -30,6 +32,15 @@ export interface ClientOptions {
   WebSocket?: WebSocketConstructor;
   clock?: Clock;
   random?: () => number;
+}
+
+export interface TimelineOptions {
+  /** Only this node. */
+  nodeId?: string;
+  /** Nodes per page. */
+  limit?: number;
+  /** `next_cursor` of the page before. */
+  cursor?: string;
 }
 
 export interface EndView {
@@ -50,6 +61,10 @@ export interface Client extends AdminClient {
   quotes(intentId: string, options?: QuotesOptions): Promise<QuotesView>;
   intent(intentId: string): Promise<IntentView>;
   receipts(intentId: string): Promise<Receipt[]>;
+  /** Why this node was or was not asked. */
+  explain(intentId: string, nodeId: string): Promise<ExplainView>;
+  /** What happened, step by step; the nodes come in pages. */
+  timeline(intentId: string, options?: TimelineOptions): Promise<TimelineView>;
   cancel(intentId: string, reason?: string): Promise<EndView>;
   close(intentId: string, reason?: string): Promise<EndView>;
   /** Each call has a connection of its own, for one channel or several. */
@@ -87,6 +102,14 @@ export function createClient(options: ClientOptions): Client {
     receipts: async (intentId) =>
       (await ask<{ data: Receipt[] }>({ method: "GET", path: intentPath(intentId, "/receipts"), repeatable: true }))
         .data,
+    explain: (intentId, nodeId) =>
+      ask({ method: "GET", path: intentPath(intentId, `/explain${queryOf({ node_id: nodeId })}`), repeatable: true }),
+    timeline: (intentId, { nodeId, limit, cursor } = {}) =>
+      ask({
+        method: "GET",
+        path: intentPath(intentId, `/timeline${queryOf({ node_id: nodeId, limit, cursor })}`),
+        repeatable: true,
+      }),
     cancel: (intentId, reason) => end(intentId, "cancel", reason),
     close: (intentId, reason) => end(intentId, "close", reason),
     events: (channels, more = {}) =>

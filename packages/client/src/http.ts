@@ -91,3 +91,11 @@ function headersOf({ method, body, headers, idempotencyKey }: HttpRequest, crede
     ...Object.fromEntries(given),
   };
 }
+
+/** `?…` of the fields that have a value, or nothing. */
+export function queryOf(fields: Record<string, string | number | undefined>): string {
+  const given = Object.entries(fields).filter((entry): entry is [string, string | number] => entry[1] !== undefined);
+  return given.length === 0
+    ? ""
+    : `?${new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)])).toString()}`;
+}

@@ -1,5 +1,6 @@
 export * from "./ack.js";
 export * from "./api.js";
+export * from "./api-explain.js";
 export * from "./cancel.js";
 export * from "./canonical.js";
 export * from "./delivery.js";

@@ -131,11 +131,11 @@ describe("explainNode", () => {
       eligible: false,
       revision: 6,
       filters: [
-        { filter: "status", passed: true, wanted: "active" },
-        { filter: "category", passed: true, wanted: "any of apparel/shoes" },
-        { filter: "region", passed: false, wanted: "any of us" },
-        { filter: "capability", passed: false, wanted: "all of express" },
-        { filter: "block", passed: true, wanted: "none of the 1 blocked nodes" },
+        { filter: "status", passed: true, wanted: "active", found: "active" },
+        { filter: "category", passed: true, wanted: "any of apparel/shoes", found: "apparel/shoes" },
+        { filter: "region", passed: false, wanted: "any of us", found: "de, at" },
+        { filter: "capability", passed: false, wanted: "all of express", found: "gift-wrap" },
+        { filter: "block", passed: true, wanted: "none of the 1 blocked nodes", found: "not blocked" },
       ],
     });
     expect(explainNode(shop, need, {}, "nod_x")).toEqual({ kind: "unknown_node", revision: 6 });

@@ -36,6 +36,8 @@ interface Filter {
   passes(node: IndexedNode): boolean;
   /** What the node should have had or been. */
   wanted: string;
+  /** What it had or was. */
+  found(node: IndexedNode): string;
 }
 
 /** Eligible nodes in the order of their ids, or the filter that left none. */
@@ -58,17 +60,18 @@ export type NodeExplanation =
       kind: "explained";
       eligible: boolean;
       revision: number;
-      filters: { filter: FilterName; passed: boolean; wanted: string }[];
+      filters: { filter: FilterName; passed: boolean; wanted: string; found: string }[];
     };
 
 /** Why one node is or is not among the targets: the verdict of every filter that applies. */
 export function explainNode(index: RegistryIndex, need: Need, routing: Routing, nodeId: string): NodeExplanation {
   const node = index.get(nodeId);
   if (node === undefined) return { kind: "unknown_node", revision: index.revision };
-  const filters = filtersOf(need, routing).map(({ name, passes, wanted }) => ({
+  const filters = filtersOf(need, routing).map(({ name, passes, wanted, found }) => ({
     filter: name,
     passed: passes(node),
     wanted,
+    found: found(node),
   }));
   return { kind: "explained", eligible: filters.every(({ passed }) => passed), revision: index.revision, filters };
 }
@@ -93,7 +96,10 @@ const byStatus: Filter = {
   narrow: (left, index) => index.active.addTo(left),
   passes: (node) => node.active,
   wanted: "active",
+  found: (node) => (node.active ? "active" : "suspended"),
 };
+
+const listed = (tags: readonly string[]): string => (tags.length === 0 ? "none" : tags.join(", "));
 
 /** Nodes that serve at least one needed tag: by the tag itself, a path above it, or "*". */
 function byAnyTag(
@@ -112,6 +118,7 @@ function byAnyTag(
     },
     passes: (node) => node[kind].some((tag) => serving.has(tag)),
     wanted: `any of ${needed.join(", ")}`,
+    found: (node) => listed(node[kind]),
   };
 }
 
@@ -127,26 +134,29 @@ function byAllCapabilities(required: readonly string[]): Filter {
     },
     passes: (node) => required.every((tag) => node.capabilities.includes(tag)),
     wanted: `all of ${required.join(", ")}`,
+    found: (node) => listed(node.capabilities),
   };
 }
 
 function byList(name: "targets" | "allow", ids: readonly string[]): Filter {
-  const listed = new Set(ids);
+  const named = new Set(ids);
   return {
     name,
-    narrow: (left, index) => intersect(left, slotsNamed(listed, left.length, index)),
-    passes: (node) => listed.has(node.id),
-    wanted: `one of the ${listed.size} named nodes`,
+    narrow: (left, index) => intersect(left, slotsNamed(named, left.length, index)),
+    passes: (node) => named.has(node.id),
+    wanted: `one of the ${named.size} named nodes`,
+    found: (node) => (named.has(node.id) ? "named" : "not named"),
   };
 }
 
 function byBlockList(ids: readonly string[]): Filter {
-  const listed = new Set(ids);
+  const blocked = new Set(ids);
   return {
     name: "block",
-    narrow: (left, index) => subtract(left, slotsNamed(listed, left.length, index)),
-    passes: (node) => !listed.has(node.id),
-    wanted: `none of the ${listed.size} blocked nodes`,
+    narrow: (left, index) => subtract(left, slotsNamed(blocked, left.length, index)),
+    passes: (node) => !blocked.has(node.id),
+    wanted: `none of the ${blocked.size} blocked nodes`,
+    found: (node) => (blocked.has(node.id) ? "blocked" : "not blocked"),
   };
 }
 

@@ -42,13 +42,13 @@ export interface ReadDeps {
 
 type Ended = { end: EndRecord; storedMs: number } | undefined;
 
-interface Standing {
+export interface Standing {
   ended: Ended;
   deliveries: PackedDelivery[];
 }
 
 /** Deliveries in the order of the targets. */
-async function standing(deps: ReadDeps, intent: LoadedIntent): Promise<Standing> {
+export async function standing(deps: ReadDeps, intent: LoadedIntent): Promise<Standing> {
   const ended = await readEnd(deps.backbone, intent.id);
   if (ended !== undefined) return { ended, deliveries: unpackDeliveries(ended.end.deliveries) };
   const found = await deps.run.during(() => deps.rows.read(intent.id));
@@ -79,13 +79,14 @@ export async function viewIntent(deps: ReadDeps, intent: LoadedIntent): Promise<
   };
 }
 
-const statusOf = (ended: Ended): IntentStatus => ended?.end.outcome ?? "open";
+export const statusOf = (ended: Ended): IntentStatus => ended?.end.outcome ?? "open";
 
 export const linksOf = (id: string): Record<string, string> => ({
   self: `/v1/intents/${id}`,
   acks: `/v1/intents/${id}/acks`,
   receipts: `/v1/intents/${id}/receipts`,
   quotes: `/v1/intents/${id}/quotes`,
+  timeline: `/v1/intents/${id}/timeline`,
   cancel: `/v1/intents/${id}/cancel`,
 });
 

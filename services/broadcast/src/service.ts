@@ -12,6 +12,7 @@ import { publishServiceKeys } from "./access/service-keys.js";
 import { endIntent } from "./end-intent.js";
 import { type AppDeps, createApp } from "./http/app.js";
 import type { App } from "./http/principal.js";
+import { explainRoutes } from "./http/routes/explain.js";
 import { deadLetterRoutes } from "./http/routes/dead-letters.js";
 import { intentRoutes } from "./http/routes/intents.js";
 import type { PipelineMetrics } from "./metrics.js";
@@ -105,6 +106,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     quoteWindowMs: options.quoteWindowMs,
     clock,
   };
+  const read = { backbone, rows, run, clock };
   intentRoutes(app, {
     submit: async (submission) => {
       room.requireRoom();
@@ -113,10 +115,11 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
       return result;
     },
     end: (intent, request) => endIntent(pipeline.endDeps, intent, request),
-    read: { backbone, rows, run, clock },
+    read,
     book,
     stopping: stopping.signal,
   });
+  explainRoutes(app, { book, read, explain: { nodes: platform.nodes, registry: registry.index } });
   deadLetterRoutes(app, { backbone });
 
   return {

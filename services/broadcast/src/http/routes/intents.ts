@@ -12,12 +12,12 @@ import {
   type Outcome,
   QuotesView,
   Receipt,
-  isId,
 } from "@outcry/protocol";
 import Type from "typebox";
 import type { EndRequest, EndResult } from "../../end-intent.js";
 import { type ReadDeps, linksOf, viewAcks, viewIntent, viewQuotes, viewReceipts } from "../../read-intent.js";
 import type { Submission, SubmitResult, SubmittedIntent } from "../../submit-intent.js";
+import { IntentParams, ownIntent } from "../own-intent.js";
 import { type App, type Principal, backendOf } from "../principal.js";
 
 export interface IntentRouteDeps {
@@ -30,7 +30,6 @@ export interface IntentRouteDeps {
 }
 
 const READERS = ["backend", "operator", "admin"] as const;
-const IntentParams = Type.Object({ id: Type.String({ maxLength: 64 }) });
 const EndView = Type.Object({ id: Type.String(), status: Type.String(), reason: Type.Optional(Type.String()) });
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]+$/; // printable ASCII without spaces
 
@@ -168,15 +167,6 @@ export function intentRoutes(app: App, deps: IntentRouteDeps): void {
 function endView(id: string, wanted: Outcome, end: EndRecord) {
   if (end.outcome !== wanted) throw new OutcryError("intent_ended", `${id} had ended: ${end.outcome}.`);
   return { id, status: end.outcome, ...(end.reason === undefined ? {} : { reason: end.reason }) };
-}
-
-/** "Not yours" and "not there" are one answer. */
-async function ownIntent(book: IntentBook, id: string, principal: Principal): Promise<LoadedIntent> {
-  const intent = isId("int", id) ? await book.get(id) : undefined;
-  const readsAll = principal.role === "operator" || principal.role === "admin";
-  if (intent === undefined || !(readsAll || intent.record.backend_id === principal.backendId))
-    throw new OutcryError("intent_not_found");
-  return intent;
 }
 
 function idempotencyKeyOf(header: string | string[] | undefined): string {
