@@ -213,8 +213,8 @@ export class Market {
   /** Resolves with the recorded end's outcome. */
   async ended(backend: Backend, intentId: string): Promise<string> {
     const view = await eventually(async () => {
-      const { body } = await backend.call<IntentView>("GET", `/v1/intents/${intentId}`);
-      return body.status === "open" ? undefined : body;
+      const { status, body } = await backend.call<IntentView>("GET", `/v1/intents/${intentId}`);
+      return status !== 200 || body.status === "open" ? undefined : body; // 503 while a server restarts
     });
     await eventually(async () =>
       (await this.eventsOf(intentId)).some(({ type }) => /^INTENT_(CLOSED|EXPIRED|CANCELLED)$/.test(type)),

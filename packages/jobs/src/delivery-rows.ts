@@ -11,7 +11,7 @@ import {
 } from "@outcry/protocol";
 import type { RedisStore } from "./connect.js";
 import { type DeliveryUpdate, MOVES, packIndexes, packUpdates } from "./delivery-bytes.js";
-import { BEGIN_ATTEMPT, BEGIN_ENDING, FINISH_END, IS_ENDING, OPEN, READ, RECORD } from "./delivery-scripts.js";
+import { BEGIN_ATTEMPT, BEGIN_ENDING, FINISH_END, IS_ENDING, OPEN, READ, RECORD, STATES } from "./delivery-scripts.js";
 import { RUN_KEY, runScript, runScripts } from "./scripts.js";
 import { CLAIMS_KEY, DUE_KEY, timerMember } from "./timers.js";
 
@@ -76,6 +76,14 @@ export type BeginAttemptResult = { kind: "begun"; indexes: number[] } | { kind: 
 /** `won`: this call set the ending; else `row.ending` is an earlier one. */
 export type BeginEndingResult = { kind: "ending"; won: boolean; row: DeliveryRow & { ending: Ending } } | Absent;
 
+/** A row without its list of targets, which is most of it. */
+export interface RowStates {
+  attempt: number;
+  /** Packed, in the order of the targets. */
+  states: Uint8Array;
+  ending: boolean;
+}
+
 export interface DeliveryRows {
   open(intent: OpenDeliveries): Promise<"opened" | "exists" | "ended">;
   record(batches: { intentId: string; updates: DeliveryUpdate[] }[]): Promise<RecordResult[]>;
@@ -85,6 +93,8 @@ export interface DeliveryRows {
   markDead(intentId: string, indexes: number[]): Promise<RecordResult>;
   read(intentId: string): Promise<{ kind: "open"; row: DeliveryRow } | Absent>;
   readMany(intentIds: string[]): Promise<({ kind: "open"; row: DeliveryRow } | Absent)[]>;
+  /** Undefined for an intent without a row. */
+  statesOf(intentIds: string[]): Promise<(RowStates | undefined)[]>;
   beginEnding(intentId: string, ending: Ending): Promise<BeginEndingResult>;
   /** True for a tombstone too. Undefined where only the record knows: there is no row, or a rebuild made it without its ending. */
   isEnding(intentId: string): Promise<boolean | undefined>;
@@ -168,6 +178,16 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
         intentIds.map((id) => ({ keys: keys(id), args: [] })),
       );
       return replies.map((reply, position) => readFound(intentIds[position]!, reply as Reply));
+    },
+
+    async statesOf(intentIds) {
+      const calls = intentIds.map((id) => ({ keys: keys(id), args: [] }));
+      const replies = (await runScripts(store, STATES, calls)) as Reply[];
+      return replies.map(([found, states, attempt, ending]) =>
+        String(found) === "open"
+          ? { attempt: Number(attempt), states: states as Buffer, ending: ending !== null }
+          : undefined,
+      );
     },
 
     async beginEnding(intentId, ending) {

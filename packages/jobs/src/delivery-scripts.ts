@@ -88,6 +88,12 @@ redis.call('HSET', KEYS[2], 's', table.concat(pieces), 'a', attempt)
 redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[4])
 return {'begun', table.concat(replies)}`);
 
+/** Reply: found, then s a e. */
+export const STATES = guardedScript(`
+local row = redis.call('HMGET', KEYS[2], 's', 'a', 'e', 'x')
+if not row[1] then return {row[4] and 'ended' or 'unknown'} end
+return {'open', unpack(row, 1, 3)}`);
+
 /** Reply: found, then t s o a d e. */
 export const READ = guardedScript(`
 local row = redis.call('HMGET', KEYS[2], 't', 's', 'o', 'a', 'd', 'e', 'x')

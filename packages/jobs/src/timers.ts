@@ -39,6 +39,8 @@ export interface Timers {
   release(claim: TimerClaim, dueMs: number, spent: boolean): Promise<boolean>;
   schedule(timer: TimerName, dueMs: number): Promise<void>;
   nextDue(): Promise<number | undefined>;
+  /** Intents with a deadline after `afterMs`, soonest first: those that are open. Looks at `limit` timers of any kind at most. */
+  openIntents(afterMs: number, limit: number): Promise<{ ids: string[]; complete: boolean }>;
 }
 
 const CLAIM = guardedScript(`
@@ -67,6 +69,11 @@ const SCHEDULE = guardedScript(`
 redis.call('ZADD', KEYS[2], ARGV[1], ARGV[2])
 redis.call('HDEL', KEYS[3], ARGV[2])
 return 1`);
+
+/** ARGV: after, limit. */
+const BY_TIME = guardedScript(
+  `return redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[1], '+inf', 'LIMIT', 0, ARGV[2])`,
+);
 
 const NEXT = guardedScript(`return redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]`);
 
@@ -103,6 +110,12 @@ export function createTimers(store: RedisStore): Timers {
     async nextDue() {
       const due = await runScript(store, NEXT, { keys: KEYS, args: [] });
       return due === null ? undefined : Number(due);
+    },
+    async openIntents(afterMs, limit) {
+      const members = (await runScript(store, BY_TIME, { keys: KEYS, args: [afterMs, limit] })) as Buffer[];
+      const names = members.map((member) => parseTimer(String(member)));
+      const ids = names.flatMap(({ kind, intentId }) => (kind === "deadline" ? [intentId] : []));
+      return { ids, complete: members.length < limit };
     },
   };
 }

@@ -9,6 +9,7 @@ import {
   digestOf,
   LIMITS,
   type Log,
+  type Notice,
   OutcryError,
   SUBJECTS,
 } from "@outcry/protocol";
@@ -109,10 +110,12 @@ export class IntentDesk {
     await this.#deps.onCancel?.({ intentId, reason, open: open.length > 0 });
   }
 
-  onNoticeMessage(message: Incoming): void {
+  /** Undefined for what is no notice, or one of a later version. */
+  onNoticeMessage(message: Incoming): Notice | undefined {
     const notice = readNotice(message.data);
     if (notice === undefined) this.#deps.log.warn({ subject: message.subject }, "node: a notice is malformed");
     else this.#deps.emit("notice", notice);
+    return notice;
   }
 
   /** Takes nothing new; waits for handlers and unconfirmed quotes, and stops what is left when the time is up. */

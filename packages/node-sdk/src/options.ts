@@ -22,6 +22,8 @@ export interface NodeOptions {
   readonly registration?: NodeDescription;
   /** A connection that is known already, without HTTP: nothing is registered, renewed or refetched. */
   readonly connection?: DirectConnection;
+  /** Ask for what was missed, at the start and after each lost connection. Default: true. */
+  readonly catchUp?: boolean;
   /** Handlers at once. */
   readonly concurrency?: number;
   /** Intents waiting, being handled or with an unconfirmed quote; more are declined with `capacity`. */
@@ -81,7 +83,7 @@ export interface QuoteReport {
 
 export interface NodeEvents {
   status: NodeStatus;
-  /** What the service decided about a stored quote. */
+  /** What the service decided about a stored quote, or that a catch-up is done. */
   notice: Notice;
   /** What became of a quote on its way: stored, refused, unconfirmed or cancelled. */
   quote: QuoteReport;

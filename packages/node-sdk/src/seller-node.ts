@@ -1,6 +1,17 @@
 // A seller node from start to drain. What happens to an intent is intent-desk.ts; how the node gets its connection, join-market.ts.
 
-import { type Log, OutcryError, silentLog, SUBJECTS, systemClock } from "@outcry/protocol";
+import {
+  canonicalize,
+  type CatchUpRequest,
+  LIMITS,
+  type Log,
+  OutcryError,
+  PROTOCOL,
+  PROTOCOL_VERSION,
+  silentLog,
+  SUBJECTS,
+  systemClock,
+} from "@outcry/protocol";
 import { IntentDesk } from "./intent-desk.js";
 import { joinMarket, type Membership } from "./join-market.js";
 import { NODE_LIMITS } from "./limits.js";
@@ -71,6 +82,7 @@ export class SellerNode {
       membership.link.subscribe(SUBJECTS.nodeAll(membership.nodeId), (message) => this.#dispatch(message));
       await membership.link.flush();
       this.#enter("connected");
+      this.#askCatchUp();
       return { nodeId: membership.nodeId };
     } catch (error) {
       if (this.#closing === undefined) this.#enter("closed", String(error));
@@ -136,6 +148,12 @@ export class SellerNode {
     });
   }
 
+  #askMoreLater(): void {
+    setTimeout(() => {
+      if (this.#state === "connected") this.#askCatchUp();
+    }, LIMITS.catchUpEveryMs).unref();
+  }
+
   #dispatch(message: Incoming): void {
     this.#route(message).catch((error: unknown) => {
       this.#log.error({ subject: message.subject, error: String(error) }, "node: a message was not handled");
@@ -150,15 +168,28 @@ export class SellerNode {
         return desk.onIntent(message);
       case "cancel":
         return desk.onCancelMessage(message);
-      case "notice":
-        return desk.onNoticeMessage(message);
+      case "notice": {
+        const notice = desk.onNoticeMessage(message);
+        if (notice?.type === "caught_up" && notice.more) this.#askMoreLater();
+        return;
+      }
       default: // a later version's message: ignored, as unknown fields are
         this.#log.debug({ subject: message.subject }, "node: a message of an unknown kind");
     }
   }
 
   #onLink(state: "connected" | "disconnected", detail?: string): void {
-    if (this.#state === "connected" || this.#state === "disconnected") this.#enter(state, detail);
+    if (this.#state !== "connected" && this.#state !== "disconnected") return;
+    this.#enter(state, detail);
+    if (state === "connected") this.#askCatchUp();
+  }
+
+  /** Core NATS keeps nothing for a node that is away: whatever it may still answer is sent once more. */
+  #askCatchUp(): void {
+    const { nodeId, link } = this.#membership!;
+    if (this.#options.catchUp === false) return;
+    const request: CatchUpRequest = { protocol: PROTOCOL, version: PROTOCOL_VERSION };
+    link.publish(SUBJECTS.catchup(nodeId), canonicalize(request));
   }
 
   #enter(state: NodeState, detail?: string): void {

@@ -14,6 +14,7 @@ export * from "./limits.js";
 export * from "./log.js";
 export * from "./money.js";
 export * from "./node.js";
+export * from "./notice.js";
 export * from "./parse-strict.js";
 export * from "./problem.js";
 export * from "./quote.js";

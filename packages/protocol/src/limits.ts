@@ -48,6 +48,9 @@ export const LIMITS = {
   responseWindowMs: 5, // how long answers wait to share one NODE_RESPONDED
   outageGraceMs: 5 * SECOND, // after any outage, and as long as a longer one was: nodes reconnect, then answer what was held up
   outageGraceMaxMs: 30 * SECOND, // clients back off no longer than this; attempts inside the grace are repeated, not counted
+  catchUpIntentsMax: 1_000, // per request of a node: ten seconds of its rate; then it asks again
+  catchUpPerSecond: 100, // to one node: it has live intents to answer too
+  catchUpEveryMs: 5 * SECOND, // a node that restarts in a loop costs no more than this
   endGraceMs: 100, // after the deadline, for quotes that are being stored
   // streams
   intentsAgeMs: 8 * DAY, // seven days are promised, idempotency for 48 h of them

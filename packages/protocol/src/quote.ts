@@ -48,16 +48,6 @@ export const QuoteAnswer = Type.Union([
 ]);
 export type QuoteAnswer = Static<typeof QuoteAnswer>;
 
-/** What a node hears of a stored quote on `ucp.v1.node.<node>.notice`. */
-export const Notice = Type.Object({
-  type: Type.Union([Type.Literal("quote_ranked"), Type.Literal("quote_refused")]),
-  intent_id: IntentId,
-  quote_id: QuoteId,
-  code: Type.Optional(Type.String()),
-  detail: Type.Optional(Type.String()),
-});
-export type Notice = Static<typeof Notice>;
-
 const VALIDITY_DEFAULT_MS = 15 * 60_000; // long enough for a person to decide
 
 /** What a seller says; the rest of the quote follows from the intent. */

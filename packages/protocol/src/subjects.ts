@@ -42,6 +42,7 @@ export const SUBJECTS = {
   allNodeQuotes: "ucp.v1.quote.*.*",
   heartbeat: (node: string) => `ucp.v1.hb.${safe(node)}`,
   catchup: (node: string) => `ucp.v1.catchup.${safe(node)}`,
+  allCatchups: "ucp.v1.catchup.*",
 } as const;
 
 /** Inbox prefix of a node: the service answers a node nowhere else (a forged reply subject gains nothing). */

@@ -9,7 +9,8 @@ import { canonicalText } from "./canonical.js";
 import { digestOf, intentId, quoteId, receiptId } from "./ids.js";
 import { buildIntent, Intent } from "./intent.js";
 import { parseCanonical, parseStrict } from "./parse-strict.js";
-import { buildQuote, Notice, Quote, QuoteAnswer } from "./quote.js";
+import { Notice } from "./notice.js";
+import { buildQuote, Quote, QuoteAnswer } from "./quote.js";
 import { nodeInboxPrefix, SUBJECTS } from "./subjects.js";
 import { check } from "./validate.js";
 

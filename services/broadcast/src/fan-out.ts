@@ -16,6 +16,12 @@ export async function fanOut(
   attempt: number,
   nodes: readonly string[],
 ): Promise<void> {
+  sendAttempt(deps, intent, attempt, nodes);
+  await deps.backbone.flush();
+}
+
+/** Without waiting for the server. Throws while the connection is down. */
+export function sendAttempt(deps: FanOutDeps, intent: LoadedIntent, attempt: number, nodes: readonly string[]): void {
   const headers = encodeHeaders({
     "Outcry-Signature": intent.record.signature,
     "Outcry-Attempt": String(attempt),
@@ -24,5 +30,4 @@ export async function fanOut(
     traceparent: intent.record.traceparent,
   });
   for (const node of nodes) deps.backbone.publish(SUBJECTS.nodeIntent(node), intent.bytes, { headers });
-  await deps.backbone.flush();
 }

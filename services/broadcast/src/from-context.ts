@@ -92,6 +92,7 @@ function pipelineMetrics(metrics: Metrics): PipelineMetrics {
     ack: (status) => metrics.count("outcry_acks_total", { status }),
     ackRefused: (code) => metrics.count("outcry_acks_total", { status: code }),
     retried: (nodes) => metrics.count("outcry_delivery_attempts_total", { reason: "retry" }, nodes),
+    caughtUp: (intents) => metrics.count("outcry_delivery_attempts_total", { reason: "catch_up" }, intents),
     dead: (cause, nodes) => metrics.count("outcry_dead_letters_total", { cause }, nodes),
     ended(outcome, counts) {
       metrics.count("outcry_intents_total", { status: outcome });

@@ -9,6 +9,8 @@ export interface PipelineMetrics {
   posted: (result: "accepted" | "replayed" | "mismatch") => void;
   ackRefused: (code: string) => void;
   retried: (nodes: number) => void;
+  /** Intents that were sent once more to a node that came back. */
+  caughtUp: (intents: number) => void;
   dead: (cause: string, nodes: number) => void;
   ended: (outcome: string, counts: Readonly<Record<DeliveryState, number>>) => void;
 }

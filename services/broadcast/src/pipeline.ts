@@ -5,6 +5,7 @@ import { type Platform, type ResponseLog, createResponseLog, setMessageAside, se
 import { type TimerClaim, type TimerHandler, runTimers } from "@outcry/jobs";
 import { OutcryError, STREAMS, SUBJECTS } from "@outcry/protocol";
 import type { SigningKey } from "@outcry/signing";
+import { answerCatchUps } from "./catch-up.js";
 import { collectAcks } from "./collect-acks.js";
 import { deadLetter } from "./dead-letter.js";
 import { dispatchIntent } from "./dispatch-intent.js";
@@ -146,11 +147,25 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     onRefused: metrics.ackRefused,
   });
 
+  const catchUp = answerCatchUps({
+    backbone,
+    book,
+    rows,
+    run,
+    timers,
+    ended,
+    gate,
+    clock,
+    log,
+    onCaughtUp: metrics.caughtUp,
+  });
+
   return {
     endDeps,
     nudge: () => worker.nudge(),
     async stop() {
       await Promise.all(consumers.map((consumer) => consumer.stop()));
+      await catchUp.stop();
       await acks.drain();
       await responses.flush();
       await worker.stop();

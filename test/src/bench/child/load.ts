@@ -137,6 +137,7 @@ export function loadRole() {
       const ranked = new Promise<void>((resolve, reject) => {
         fleet.onNotice = (data) => {
           const notice = JSON.parse(Buffer.from(data).toString()) as Notice;
+          if (notice.type === "caught_up") return;
           if (notice.type === "quote_refused") reject(new Error(`a quote of the bench was refused: ${notice.code}`));
           latenciesMs.push(performance.now() - (sentMs.get(notice.quote_id) ?? Number.NaN));
           if (latenciesMs.length === quotes.length) resolve();

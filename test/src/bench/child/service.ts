@@ -206,6 +206,7 @@ function countingInto(counters: { dispatched: number; retried: number; dead: num
     posted: () => undefined,
     dispatched: () => void counters.dispatched++,
     ack: () => undefined,
+    caughtUp: () => undefined,
     ackRefused: () => void counters.acksRefused++,
     retried: (nodes: number) => void (counters.retried += nodes),
     dead: (_: string, nodes: number) => void (counters.dead += nodes),
