@@ -57,6 +57,7 @@ export async function browserRealm(entry: string): Promise<BrowserRealm> {
 
 function resolve(specifier: string, from: string): string {
   if (specifier.startsWith(".")) return realpathSync(fileURLToPath(new URL(specifier, from)));
+  if (specifier.startsWith("#")) return ownImport(specifier, path.dirname(fileURLToPath(from)));
   if (specifier.startsWith("node:")) throw new Error(`${from} imports ${specifier}`);
   const [scope, second, ...rest] = specifier.split("/") as [string, ...string[]];
   const name = scope.startsWith("@") ? `${scope}/${second}` : scope;
@@ -64,6 +65,16 @@ function resolve(specifier: string, from: string): string {
   const folder = packageFolder(name, path.dirname(fileURLToPath(from)));
   const manifest = JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8")) as Manifest;
   const target = entryOf(manifest, [".", ...inside].join("/"));
+  if (target === undefined) throw new Error(`${specifier} has no browser entry`);
+  return realpathSync(path.join(folder, target));
+}
+
+/** `#name` of the package that the importing file belongs to. */
+function ownImport(specifier: string, folder: string): string {
+  const manifest = path.join(folder, "package.json");
+  if (!existsSync(manifest)) return ownImport(specifier, path.dirname(folder));
+  const { imports } = JSON.parse(readFileSync(manifest, "utf8")) as { imports?: Record<string, Exports> };
+  const target = choose(imports?.[specifier]);
   if (target === undefined) throw new Error(`${specifier} has no browser entry`);
   return realpathSync(path.join(folder, target));
 }

@@ -84,8 +84,7 @@ describe("fresh ids", () => {
     expect(new Set(Array.from({ length: 2_000 }, () => newId("req", clock))).size).toBe(2_000);
   });
 
-  test("nonces hold 128 bits of the given source", () => {
-    expect(newNonce((bytes) => bytes.fill(255))).toBe("_____________________w");
+  test("nonces hold 128 bits", () => {
     expect(newNonce()).toMatch(/^[A-Za-z0-9_-]{22}$/);
   });
 

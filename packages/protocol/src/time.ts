@@ -13,10 +13,14 @@ export const RFC3339_UTC_MS =
 /** The last instant that the form can tell: years have four digits. */
 export const RFC3339_MS_MAX = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
+let [lastMs, lastText] = [Number.NaN, ""]; // a thousand acks of one fan-out come in a few milliseconds
+
 /** Throws RangeError for an instant outside the years 0000 to 9999. */
 export function toRfc3339(ms: number): string {
+  if (ms === lastMs) return lastText;
   const text = new Date(ms).toISOString();
   if (text.length !== 24) throw new RangeError(`toRfc3339: ${ms} is outside the years 0000 to 9999`);
+  [lastMs, lastText] = [ms, text];
   return text;
 }
 
