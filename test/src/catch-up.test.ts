@@ -2,16 +2,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { createNode, type SellerNode } from "@outcry/node";
-import {
-  type AcksView,
-  canonicalize,
-  type CatchUpNotice,
-  LIMITS,
-  PROTOCOL,
-  PROTOCOL_VERSION,
-  SUBJECTS,
-} from "@outcry/protocol";
+import { type CaughtUp, createNode, type SellerNode } from "@outcry/node";
+import { type AcksView, canonicalize, LIMITS, PROTOCOL, PROTOCOL_VERSION, SUBJECTS } from "@outcry/protocol";
 import type { Backend } from "./api-calls.js";
 import { eventually, inMs, type Market, type Registered, startMarket } from "./in-process.js";
 import { connectRaw } from "./raw-node.js";
@@ -36,7 +28,7 @@ const toOne = (node: string, seconds = 60) =>
 interface Comeback {
   node: SellerNode;
   heard: { id: string; atMs: number }[];
-  notices: CatchUpNotice[];
+  notices: CaughtUp[];
 }
 
 /** The SDK's node under an identity that was registered and away. */
@@ -47,7 +39,7 @@ async function comeBack({ id, key, natsUser }: Registered): Promise<Comeback> {
     comeback.heard.push({ id: intent.id, atMs: performance.now() });
     return context.quote({ amountMinor: 1_000 });
   });
-  node.on("notice", (notice) => void (notice.type === "caught_up" && comeback.notices.push(notice)));
+  node.on("caughtUp", (notice) => comeback.notices.push(notice));
   await node.start();
   return { node, ...comeback };
 }
@@ -59,7 +51,7 @@ describe("a node that comes back", () => {
     expect((await backend.call("POST", `/v1/intents/${cancelled}/cancel`)).status).toBe(200);
     const { node, heard, notices } = await comeBack(away);
     await eventually(() => notices.length > 0);
-    expect(notices).toEqual([{ type: "caught_up", intents: 2, more: false }]);
+    expect(notices).toEqual([{ intents: 2, more: false }]);
     expect(heard.map(({ id }) => id)).toEqual([sooner, later]);
     for (const id of [later, sooner]) {
       expect(await market.ended(backend, id)).toBe("closed");

@@ -81,7 +81,15 @@ async function newNode(
   const invite = isRegistered(stateDir)
     ? undefined
     : (await deps.admin.createInvite({ name: registration.name })).invite;
-  const node = createNode({ url, stateDir, registration, log, ...(invite === undefined ? {} : { invite }) });
+  // Without catch-up: the one that comes late is there to show a retry.
+  const node = createNode({
+    url,
+    stateDir,
+    registration,
+    log,
+    catchUp: false,
+    ...(invite === undefined ? {} : { invite }),
+  });
   return node.onIntent((intent, context) => offer(intent, context, shelf));
 }
 

@@ -1,4 +1,5 @@
-// Gathers answers of nodes for a few milliseconds and records them together: NODE_RESPONDED into EVENTS, then the delivery rows.
+// Gathers answers of nodes for a few milliseconds, or until the last target has answered, and records them together:
+// NODE_RESPONDED into EVENTS, then the delivery rows.
 // That order makes the rows rebuildable. An answer lost before it was recorded is earned again by the next attempt.
 
 import { type Clock, type EventData, LIMITS, type Log, buildEvent, isTemporary } from "@outcry/protocol";
@@ -53,6 +54,8 @@ export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
   const { windowMs = LIMITS.responseWindowMs } = deps;
   let windows = new Map<string, Window>();
   let timer: NodeJS.Timeout | undefined;
+  let complete: Window[] = []; // nobody is left to wait for
+  const acks = new WeakMap<LoadedIntent, number>();
   let unrecorded = 0;
   const running = new Set<Promise<void>>();
   const outage: Outage = { stopping: false, waiting: 0 };
@@ -62,6 +65,23 @@ export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
     timer = undefined;
     const closed = [...windows.values()];
     windows = new Map();
+    record(closed);
+  }
+
+  function closeComplete(): void {
+    const closed = complete;
+    complete = [];
+    record(closed);
+  }
+
+  /** Those that become complete in one turn of the loop go together. */
+  function completed(window: Window): void {
+    windows.delete(window.intent.id);
+    if (complete.push(window) === 1) setImmediate(closeComplete);
+  }
+
+  function record(closed: Window[]): void {
+    if (closed.length === 0) return;
     const work = recordWindows(deps, outage, closed).finally(() => {
       for (const { answers } of closed) unrecorded -= answers.length;
       running.delete(work);
@@ -69,7 +89,14 @@ export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
     running.add(work);
   }
 
+  function countAck(intent: LoadedIntent): number {
+    const count = (acks.get(intent) ?? 0) + 1;
+    acks.set(intent, count);
+    return count;
+  }
+
   async function recorded(): Promise<void> {
+    closeComplete();
     if (windows.size > 0) close();
     await Promise.all(running);
   }
@@ -84,6 +111,7 @@ export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
       window.answers.push(answer);
       unrecorded += 1;
       timer ??= setTimeout(close, windowMs);
+      if (answer.kind === "ack" && countAck(intent) === intent.record.targets.length) completed(window);
       return window.done;
     },
     recorded,

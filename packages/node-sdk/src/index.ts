@@ -1,9 +1,10 @@
-export type { DeclineReason, Intent, Notice, Quote, QuoteInput } from "@outcry/protocol";
+export type { DeclineReason, Intent, Quote, QuoteInput, QuoteNotice } from "@outcry/protocol";
 export { generateKey, loadKeyFile, saveKeyFile, type SigningKey } from "@outcry/signing";
 export type { IntentContext } from "./intent-context.js";
 export type {
   CancelHandler,
   CancelNotice,
+  CaughtUp,
   DirectConnection,
   DrainReport,
   IntentHandler,

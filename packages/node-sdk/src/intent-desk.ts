@@ -112,9 +112,11 @@ export class IntentDesk {
 
   /** Undefined for what is no notice, or one of a later version. */
   onNoticeMessage(message: Incoming): Notice | undefined {
+    const { emit, log } = this.#deps;
     const notice = readNotice(message.data);
-    if (notice === undefined) this.#deps.log.warn({ subject: message.subject }, "node: a notice is malformed");
-    else this.#deps.emit("notice", notice);
+    if (notice === undefined) log.warn({ subject: message.subject }, "node: a notice is malformed");
+    else if (notice.type === "caught_up") emit("caughtUp", { intents: notice.intents, more: notice.more });
+    else emit("notice", notice);
     return notice;
   }
 

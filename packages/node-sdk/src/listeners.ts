@@ -10,6 +10,7 @@ export class Listeners {
   readonly #byEvent: { [E in keyof NodeEvents]: Set<Listener<E>> } = {
     status: new Set(),
     notice: new Set(),
+    caughtUp: new Set(),
     quote: new Set(),
     error: new Set(),
   };

@@ -1,6 +1,6 @@
 // What a seller says to createNode, and what it gets told.
 
-import type { Clock, Intent, Log, Notice, PublicKey } from "@outcry/protocol";
+import type { Clock, Intent, Log, PublicKey, QuoteNotice } from "@outcry/protocol";
 import type { SigningKey } from "@outcry/signing";
 import type { IntentContext } from "./intent-context.js";
 import type { HandlerResult } from "./reply.js";
@@ -81,10 +81,17 @@ export interface QuoteReport {
   readonly outcome: QuoteOutcome;
 }
 
+export interface CaughtUp {
+  readonly intents: number;
+  readonly more: boolean;
+}
+
 export interface NodeEvents {
   status: NodeStatus;
-  /** What the service decided about a stored quote, or that a catch-up is done. */
-  notice: Notice;
+  /** What the service decided about a stored quote. */
+  notice: QuoteNotice;
+  /** What was missed has been sent once more; with `more` the node asks again by itself. */
+  caughtUp: CaughtUp;
   /** What became of a quote on its way: stored, refused, unconfirmed or cancelled. */
   quote: QuoteReport;
   error: NodeFault;

@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
-import { digestOf, newId, type Notice, quoteId } from "@outcry/protocol";
+import { digestOf, newId, type QuoteNotice, quoteId } from "@outcry/protocol";
 import { type ThrowawayNats, throwawayNats } from "@outcry/servers";
 import { generateKey } from "@outcry/signing";
 import { eventually } from "./eventually.fixture.js";
@@ -60,7 +60,7 @@ describe("a quote", () => {
   test("ends with a final refusal, and the service's later word arrives as a notice", async () => {
     const { node, nodeId } = market.node();
     const reports: QuoteReport[] = [];
-    const notices: Notice[] = [];
+    const notices: QuoteNotice[] = [];
     node.on("quote", (report) => reports.push(report)).on("notice", (notice) => notices.push(notice));
     market.rule = () => ({ kind: "refused", code: "intent_ended", detail: "too late", temporary: false });
     await node.onIntent((_, ctx) => ctx.quote({ amountMinor: 990 })).start();
