@@ -224,6 +224,25 @@ describe("a token", () => {
     expect(gateway.connections).toBe(1);
   });
 
+  test("whose renewal fails is told of, and is renewed later in place", async () => {
+    let asked = 0;
+    gateway.auth = () => ({ ok: { ping_ms: 25_000, expires: toRfc3339(Date.now() + 3_000) } });
+    const getToken = () => {
+      if (asked++ === 1) throw new Error("backend is away");
+      return `t${asked}`;
+    };
+    const stream = follow({}, clientWith({ apiKey: undefined, getToken }));
+    await opened();
+    while (gateway.commands.length < 3) await sleep(20);
+    expect(states.filter(({ kind }) => kind === "renewal_failed")).toEqual([
+      { kind: "renewal_failed", why: expect.stringContaining("backend is away") },
+    ]);
+    expect(gateway.commands.map(({ op, token }) => token ?? op)).toEqual(["t1", "sub", "t3"]);
+    gateway.append("A");
+    expect(typesOf(await take(stream, 1))).toEqual(["A"]);
+    expect(gateway.connections).toBe(1);
+  });
+
   test("that has expired is replaced by a new one; without a source of tokens that is the end", async () => {
     let given = 0;
     gateway.auth = (token) =>

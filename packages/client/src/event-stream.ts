@@ -20,6 +20,8 @@ export type ConnectionState =
   | { kind: "connecting"; attempt: number }
   | { kind: "open" }
   | { kind: "waiting"; ms: number; why: string }
+  /** Another token could not be had; the connection is still open, and it is tried again. */
+  | { kind: "renewal_failed"; why: string }
   | { kind: "ended" };
 
 export interface EventsOptions {
@@ -130,6 +132,8 @@ export class EventStream implements AsyncIterableIterator<ChannelMessage> {
         this.#attempt = 0;
         this.#tell({ kind: "open" });
       },
+      onRenewalFailed: (error) =>
+        this.#tell({ kind: "renewal_failed", why: error instanceof Error ? error.message : String(error) }),
       clock,
       signal: AbortSignal.any([this.#stop.signal, this.#session.signal]),
     });

@@ -30,6 +30,8 @@ export interface SessionDeps {
   readonly places: ReadonlyMap<string, ChannelPlace>;
   readonly onMessage: (message: Extract<GatewayMessage, { channel: string }>) => void;
   readonly onSubscribed: () => void;
+  /** The connection goes on with the token that it has, and asks again before that one's time is over. */
+  readonly onRenewalFailed: (error: unknown) => void;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -176,7 +178,10 @@ class Session {
   }
 
   async #renew(renewToken: () => Promise<string>, expires: unknown): Promise<void> {
-    const token = await renewToken().catch(() => undefined);
+    const token = await renewToken().catch((error: unknown) => {
+      this.#deps.onRenewalFailed(error);
+      return undefined;
+    });
     if (this.#done) return;
     if (token === undefined) this.#planRenewal(expires); // there is still a part of its life left
     else this.#send({ id: AUTH_ID, op: "auth", token });

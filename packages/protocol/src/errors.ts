@@ -106,6 +106,7 @@ export const ERRORS = {
   api_key_not_found: row(5005, 404, false, "There is no such API key.", "List the keys with GET /v1/api-keys."),
   route_not_found: row(5006, 404, false, "There is no such route.", "See /openapi.json."),
   method_not_allowed: row(5007, 405, false, "The route does not take this method.", "See /openapi.json."),
+  last_admin_key: row(5008, 409, false, "It is the last admin key: without one nobody could make another.", "Make another admin key first, then revoke this one."),
 
   // 6xxx: sockets and channels
   channel_forbidden: row(6001, 403, false, "The channel does not exist for you.", "Ask for a token that names the channel."),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { newId } from "@outcry/protocol";
+import { type ApiKeyView, newId } from "@outcry/protocol";
 import { verifyToken, keySource, verificationKey } from "@outcry/signing";
 import { call, makeKey } from "../http/call.fixture.js";
 import {
@@ -61,6 +61,16 @@ test("a key works at once in another process, and is void there within a second 
   expect((await call(second, "DELETE", `${keys}/${id}`, { as: admin })).status).toBe(204);
   expect((await call(second, "DELETE", `${keys}/${newId("key")}`, { as: admin })).body.code).toBe("api_key_not_found");
   expect((await call(second, "DELETE", `${keys}/x`, { as: admin })).body.code).toBe("api_key_not_found");
+});
+
+test("the last admin key stays, until there is another", async () => {
+  const all = (await call(service, "GET", keys, { as: admin })).body.data as ApiKeyView[];
+  const own = all.find(({ role, revoked }) => role === "admin" && revoked === undefined)!;
+  const refused = await call(service, "DELETE", `${keys}/${own.id}`, { as: admin });
+  expect([refused.status, refused.body.code]).toEqual([409, "last_admin_key"]);
+  const other = await makeKey(service, admin, "admin");
+  expect((await call(service, "DELETE", `${keys}/${other.id}`, { as: admin })).status).toBe(204);
+  expect((await call(service, "DELETE", `${keys}/${own.id}`, { as: admin })).body.code).toBe("last_admin_key");
 });
 
 test("a secret that differs anywhere is invalid", async () => {

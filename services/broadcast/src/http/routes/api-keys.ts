@@ -42,7 +42,7 @@ export function apiKeyRoutes(app: App, { book }: { book: AccessBook }): void {
   app.delete(
     "/v1/api-keys/:id",
     {
-      config: { roles: ["admin"], problems: ["api_key_not_found"] },
+      config: { roles: ["admin"], problems: ["api_key_not_found", "last_admin_key"] },
       schema: {
         operationId: "revokeApiKey",
         summary: "Revoke a key: at once here, within a second everywhere",
