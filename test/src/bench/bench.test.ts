@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { verdictOf } from "./compare.js";
 import type { Figures } from "./measure.js";
 import { ROW_NAMES, readOptions } from "./options.js";
 import { median, percentile } from "./statistics.js";
@@ -37,9 +38,27 @@ describe("npm run bench", () => {
         expect(stdout).toContain(label);
         expect(Math.min(ratio, ours.rate, limit.rate, ours.p99Ms)).toBeGreaterThan(0);
       }
+      const picture = readFileSync(path.join(folder, "sample.svg"), "utf8");
+      for (const { label } of figures) expect(picture).toContain(`>${label}</text>`);
+      expect(picture.match(/<rect/g)).toHaveLength(1 + figures.length);
+
+      const same = run("compare", json, json);
+      expect(same.status).toBe(0);
+      expect(same.stdout.match(/ \+0 % +same /g)).toHaveLength(figures.length);
     },
     SAMPLE_MS,
   );
+
+  test("calls a row better or worse only when the rounds of two runs do not meet", () => {
+    const row = (low: number, high: number, goal?: Figures["goal"]) => ({ ratioRange: [low, high], goal }) as Figures;
+    expect(verdictOf(row(0.4, 0.5), row(0.45, 0.6))).toBe("same");
+    expect(verdictOf(row(0.4, 0.5), row(0.51, 0.6))).toBe("better");
+    expect(verdictOf(row(0.4, 0.5), row(0.3, 0.39))).toBe("worse");
+    const p99 = { of: "p99", atMost: 3 } as const;
+    expect(verdictOf(row(2, 3, p99), row(1, 1.9, p99))).toBe("better");
+    expect(run("compare", "/no/such/file", "/no/such/file")).toMatchObject({ status: 2 });
+    expect(run("compare", "one")).toMatchObject({ status: 2, stderr: expect.stringContaining("two files") });
+  });
 
   test("says what may be asked of it, and what may not", () => {
     expect(run("--help")).toMatchObject({ status: 0, stdout: expect.stringContaining("--rows") });

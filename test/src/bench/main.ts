@@ -6,8 +6,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import path from "node:path";
 import { repository } from "../workspaces.js";
+import { compareRuns, readRun } from "./compare.js";
 import type { Figures } from "./measure.js";
 import { type BenchOptions, HELP, type RowName, readOptions } from "./options.js";
+import { plot } from "./plot.js";
 import { readIntents } from "./real-intents.js";
 import { fanOutRow } from "./rows/fan-out.js";
 import { intakeRow } from "./rows/intake.js";
@@ -29,11 +31,23 @@ switch (read.kind) {
     process.stderr.write(`${read.message}\n\n${HELP}`);
     process.exitCode = 2;
     break;
+  case "compare":
+    compare(...read.files);
+    break;
   case "run":
     await bench(read.options).catch((error: unknown) => {
       process.stderr.write(`bench: ${error instanceof Error ? error.stack : String(error)}\n`);
       process.exitCode = 1;
     });
+}
+
+function compare(before: string, after: string): void {
+  try {
+    process.stdout.write(`${compareRuns(readRun(before), readRun(after))}\n`);
+  } catch (error) {
+    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 2;
+  }
 }
 
 async function bench(options: BenchOptions): Promise<void> {
@@ -61,13 +75,16 @@ async function bench(options: BenchOptions): Promise<void> {
   const file = path.resolve(options.json ?? path.join(folder, `${machine.started.replaceAll(":", "-")}.json`));
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
+  const picture = file.replace(/(\.json)?$/, ".svg");
+  const { cpus: cores, node, nats, redis, started } = machine;
+  writeFileSync(picture, plot(figures, `${started}, ${cores} CPUs, Node ${node}, nats-server ${nats}, Redis ${redis}`));
 
   process.stdout.write(`\n${resultTable(figures)}\n\n${costTable(figures)}\n\n${conditions(figures)}\n\n`);
   const { loadBefore, loadAfter } = results.machine;
   process.stdout.write(
     `Medians of ${options.rounds} rounds of ${options.seconds} s per side, in turns; a ratio is the median of the rounds' ratios. ` +
       `Everything on one machine with ${machine.cpus} CPUs; load average ${loadBefore[0]} → ${loadAfter[0]}. nats-server ${machine.nats} ` +
-      `and redis-server ${machine.redis} sync every write.\n${results.seconds} s; saved as ${path.relative(process.cwd(), file)}\n`,
+      `and redis-server ${machine.redis} sync every write.\n${results.seconds} s; saved as ${path.relative(process.cwd(), file)} and ${path.basename(picture)}\n`,
   );
 }
 

@@ -18,6 +18,7 @@ export interface BenchOptions {
 }
 
 export const HELP = `npm run bench [-- options]
+npm run bench -- compare A B      two saved runs, row by row
 
 Measures Outcry against raw loops on the same servers, in turns within one run, and prints ratios.
 
@@ -25,7 +26,7 @@ Measures Outcry against raw loops on the same servers, in turns within one run, 
   --rounds n       measured rounds per side, at least 1        (default: 5)
   --seconds s      length of one side in one round             (default: 1)
   --quick          2 rounds of 0.2 s: a sample, no figures
-  --json file      where the results go                        (default: .outcry/bench/<time>.json)
+  --json file      where the results go, and beside it the plot as .svg (default: .outcry/bench/<time>.json)
   --profile dir    one more round per row with a CPU profile of the service, as .cpuprofile files
   --help           this text
 
@@ -39,12 +40,14 @@ Rows
 export type ReadOptions =
   | { kind: "run"; options: BenchOptions }
   | { kind: "help" }
+  | { kind: "compare"; files: [before: string, after: string] }
   | { kind: "wrong"; message: string };
 
 export function readOptions(args: readonly string[]): ReadOptions {
   try {
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
       args: args.filter((arg) => arg !== "--"),
+      allowPositionals: true,
       options: {
         rows: { type: "string" },
         rounds: { type: "string" },
@@ -56,6 +59,11 @@ export function readOptions(args: readonly string[]): ReadOptions {
       },
     });
     if (values.help) return { kind: "help" };
+    const [verb, before, after, ...rest] = positionals;
+    if (verb === "compare" && before !== undefined && after !== undefined && rest.length === 0)
+      return { kind: "compare", files: [before, after] };
+    if (verb === "compare") return { kind: "wrong", message: "compare takes two files of saved runs" };
+    if (verb !== undefined) return { kind: "wrong", message: `there is nothing like ${verb} to do` };
     const rows = values.rows?.split(",").map((name) => name.trim()) ?? [...ROW_NAMES];
     const unknown = rows.find((name) => !ROW_NAMES.includes(name as RowName));
     if (unknown !== undefined)
