@@ -5,11 +5,18 @@ import type {
   ApiKeyRequest,
   ApiKeyView,
   DeadLetter,
+  DeadLetterDetail,
+  GroupKey,
   InviteCreated,
   InviteRequest,
+  LetterFilter,
+  LetterGroups,
   NodeChange,
   NodeRecord,
   NodeRegistration,
+  ReplayDryRun,
+  ReplayRequest,
+  ReplayView,
   TokenCreated,
   TokenRequest,
 } from "@outcry/protocol";
@@ -36,6 +43,20 @@ export interface NodesClient {
   remove(id: string): Promise<void>;
 }
 
+export type LetterPageOptions = PageOptions & LetterFilter;
+
+/** Replays of dead letters: each is a resource with a state, a rate and an audit. */
+export interface ReplaysClient {
+  /** How many letters fit the filter, and how many of those could be sent again now. Does nothing. */
+  dryRun(request: Omit<ReplayRequest, "dry_run">): Promise<ReplayDryRun>;
+  start(request: Omit<ReplayRequest, "dry_run">): Promise<ReplayView>;
+  list(options?: PageOptions): Promise<Page<ReplayView>>;
+  get(id: string): Promise<ReplayView>;
+  pause(id: string, reason?: string): Promise<ReplayView>;
+  resume(id: string, reason?: string): Promise<ReplayView>;
+  cancel(id: string, reason?: string): Promise<ReplayView>;
+}
+
 export interface AdminClient {
   createApiKey(request: ApiKeyRequest): Promise<ApiKeyCreated>;
   listApiKeys(): Promise<Page<ApiKeyView>>;
@@ -43,7 +64,13 @@ export interface AdminClient {
   createInvite(request?: InviteRequest): Promise<InviteCreated>;
   /** A short token for a buyer's browser. */
   createToken(request: TokenRequest): Promise<TokenCreated>;
-  deadLetters(options?: PageOptions): Promise<Page<DeadLetter>>;
+  /** Newest first. A page may be short, even empty, and yet have more behind it. */
+  deadLetters(options?: LetterPageOptions): Promise<Page<DeadLetter>>;
+  deadLetterGroups(by: GroupKey, options?: LetterFilter & { cursor?: string }): Promise<LetterGroups>;
+  deadLetter(id: string): Promise<DeadLetterDetail>;
+  /** Repeating it is answered with the first discard. */
+  discardDeadLetter(id: string, reason: string): Promise<DeadLetterDetail>;
+  readonly replays: ReplaysClient;
   readonly nodes: NodesClient;
 }
 
@@ -55,6 +82,14 @@ export function adminClient(http: HttpDeps): AdminClient {
     ask<T>({ method, path, body, repeatable: true });
   const remove = (path: string) => ask<void>({ method: "DELETE", path, repeatable: true });
   const node = (id: string) => `/v1/nodes/${encodeURIComponent(id)}`;
+  const letter = (id: string) => `/v1/dead-letters/${encodeURIComponent(id)}`;
+  const replays = "/v1/dead-letters/replays";
+  const command = (verb: string) => (id: string, reason?: string) =>
+    change<ReplayView>(
+      "POST",
+      `${replays}/${encodeURIComponent(id)}/${verb}`,
+      reason === undefined ? {} : { reason },
+    );
   return {
     createApiKey: (request) => create("/v1/api-keys", request),
     listApiKeys: () => get("/v1/api-keys"),
@@ -62,6 +97,18 @@ export function adminClient(http: HttpDeps): AdminClient {
     createInvite: (request = {}) => create("/v1/invites", request),
     createToken: (request) => change("POST", "/v1/tokens", request), // stores nothing
     deadLetters: (options = {}) => get(`/v1/dead-letters${queryOf({ ...options })}`),
+    deadLetterGroups: (by, options = {}) => get(`/v1/dead-letters/groups${queryOf({ by, ...options })}`),
+    deadLetter: (id) => get(letter(id)),
+    discardDeadLetter: (id, reason) => change("POST", `${letter(id)}/discard`, { reason }),
+    replays: {
+      dryRun: (request) => change("POST", replays, { ...request, dry_run: true }), // stores nothing
+      start: (request) => create(replays, request),
+      list: (options = {}) => get(`${replays}${queryOf({ ...options })}`),
+      get: (id) => get(`${replays}/${encodeURIComponent(id)}`),
+      pause: command("pause"),
+      resume: command("resume"),
+      cancel: command("cancel"),
+    },
     nodes: {
       list: (options = {}) => get(`/v1/nodes${queryOf({ ...options })}`),
       get: (id) => get(node(id)),

@@ -135,19 +135,5 @@ export type InviteRequest = Static<typeof InviteRequest>;
 export const InviteCreated = Type.Object({ id: Type.String(), invite: Type.String(), expires: Timestamp });
 export type InviteCreated = Static<typeof InviteCreated>;
 
-export const DeadLetter = Type.Object({
-  id: Type.String(),
-  kind: Type.Union([Type.Literal("delivery"), Type.Literal("message")]),
-  cause: Type.String(),
-  attempts: Type.Integer(),
-  digest: Type.String(),
-  time: Timestamp,
-  intent_id: Type.Optional(IntentId),
-  node_id: Type.Optional(NodeId),
-  source: Type.Optional(Type.Object({ stream: Type.String(), sequence: Type.Integer(), subject: Type.String() })),
-  payload: Type.Optional(Type.String({ description: "base64 of the message as it was" })),
-});
-export type DeadLetter = Static<typeof DeadLetter>;
-
 export const page = <T extends Type.TSchema>(item: T) =>
   Type.Object({ data: Type.Array(item), next_cursor: Type.Optional(Type.String()), has_more: Type.Boolean() });

@@ -107,6 +107,10 @@ export const ERRORS = {
   route_not_found: row(5006, 404, false, "There is no such route.", "See /openapi.json."),
   method_not_allowed: row(5007, 405, false, "The route does not take this method.", "See /openapi.json."),
   last_admin_key: row(5008, 409, false, "It is the last admin key: without one nobody could make another.", "Make another admin key first, then revoke this one."),
+  dead_letter_not_found: row(5020, 404, false, "There is no such dead letter.", "Take the id from GET /v1/dead-letters; letters are kept for 30 days."),
+  replay_not_found: row(5021, 404, false, "There is no such replay.", "Take the id from GET /v1/dead-letters/replays."),
+  replay_ended: row(5022, 409, false, "The replay has ended.", "Start another one: it takes up what is still open."),
+  replays_too_many: row(5023, 409, true, "As many replays are running as may run at once.", "Wait for one to end, or pause or cancel one."),
 
   // 6xxx: sockets and channels
   channel_forbidden: row(6001, 403, false, "The channel does not exist for you.", "Ask for a token that names the channel."),

@@ -1,6 +1,7 @@
 export * from "./ack.js";
 export * from "./api.js";
 export * from "./api-explain.js";
+export * from "./api-dead-letters.js";
 export * from "./cancel.js";
 export * from "./canonical.js";
 export * from "./delivery.js";

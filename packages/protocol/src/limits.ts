@@ -30,6 +30,12 @@ export const LIMITS = {
   nodeSubscriptionsMax: 16, // of a node's NATS user
   channelsPerTokenMax: 32, // a token travels in a header or a URL
   amountMinorMax: Number.MAX_SAFE_INTEGER, // beyond it the next JSON parser reads another amount
+  deadLettersScannedMax: 20_000, // of one request: about a second of reading; pages go on from there
+  replayIdsMax: 200, // letters named one by one: a page of the list
+  replaysRunningMax: 4, // each is load on nodes that were away a moment ago
+  replayRateDefault: 50, // letters per second: a node that came back is not flooded
+  replayRateMax: 1_000, // as much as one process fans out beside its own work
+  replayAuditMax: 100, // who paused and resumed it; it is part of each state message
   // durations
   quoteWindowDefaultMs: 30 * SECOND, // ONDC's default
   quoteWindowMinMs: 100, // below a round trip nobody can answer

@@ -30,6 +30,13 @@ export const SUBJECTS = {
   allQuotes: "quotes.*.*.*",
   deadDelivery: (intent: string, node: string) => `dead.${safe(intent)}.${safe(node)}`,
   deadMessage: (stream: string, seq: number) => `dead.consumer.${safe(stream)}.${seq}`,
+  allDeadDeliveries: "dead.*.*",
+  allDeadMessages: "dead.consumer.*.*",
+  /** What became of a letter stands behind its own subject: the letter itself is never changed. */
+  letterFollowUp: (letter: string, verb: LetterVerb) => `${letter}.${verb}`,
+  letterFollowUps: (letter: string) => `${letter}.*`,
+  replay: (replay: string) => `dead.replays.${safe(replay)}.state`,
+  allReplays: "dead.replays.*.state",
   // service → node, core NATS
   nodeIntent: (node: string) => `ucp.v1.node.${safe(node)}.intent`,
   nodeCancel: (node: string) => `ucp.v1.node.${safe(node)}.cancel`,
@@ -44,6 +51,9 @@ export const SUBJECTS = {
   catchup: (node: string) => `ucp.v1.catchup.${safe(node)}`,
   allCatchups: "ucp.v1.catchup.*",
 } as const;
+
+/** What a letter's subject can be followed by. */
+export type LetterVerb = "discarded" | "replayed" | "recovered";
 
 /** Inbox prefix of a node: the service answers a node nowhere else (a forged reply subject gains nothing). */
 export const nodeInboxPrefix = (node: string): string => `_INBOX.${safe(node)}`;
@@ -97,4 +107,19 @@ export function parseAnswer(subject: string): { node: string; intent: string } |
 export function parseIntentSubject(subject: string): string | undefined {
   const [ucp, v1, kind, id] = subject.split(".");
   return ucp === "ucp" && v1 === "v1" && kind === "intent" && isId("int", id) ? id : undefined;
+}
+
+export type LetterPlace =
+  { kind: "delivery"; intent: string; node: string } | { kind: "message"; stream: string; sequence: number };
+
+/** Subject of a dead letter → what it is about; undefined for follow-ups, replays and any other subject. */
+export function parseDeadLetter(subject: string): LetterPlace | undefined {
+  const [dead, first, second, third, ...rest] = subject.split(".");
+  if (dead !== "dead" || rest.length > 0) return undefined;
+  if (first !== "consumer") {
+    const delivery = isId("int", first) && isId("nod", second) && third === undefined;
+    return delivery ? { kind: "delivery", intent: first, node: second } : undefined;
+  }
+  if (!isToken(second) || third === undefined || !/^[1-9]\d{0,15}$/.test(third)) return undefined;
+  return { kind: "message", stream: second, sequence: Number(third) };
 }
