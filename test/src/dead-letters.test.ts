@@ -4,14 +4,18 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import {
   type AcksView,
   type DeadLetter,
+  type DeadLetterDetail,
   digestOf,
   type Event,
   type EventData,
+  type LetterGroups,
   LIMITS,
+  parseDeadLetter,
+  PROTOCOL_VERSION,
   STREAMS,
 } from "@outcry/protocol";
 import type { Backend, Call } from "./api-calls.js";
-import { eventually, type Market, startMarket } from "./in-process.js";
+import { eventually, inMs, type Market, startMarket } from "./in-process.js";
 import { connectRaw, type RawNode } from "./raw-node.js";
 
 const ATTEMPTS = 3;
@@ -73,7 +77,9 @@ describe("a silent node", () => {
         node_id: silent.id,
         cause: "ack_timeout",
         attempts: ATTEMPTS,
+        status: "open",
         digest: digestOf(deliveries[0]!.data),
+        version: PROTOCOL_VERSION,
         time: expect.any(String),
       },
     ]);
@@ -89,7 +95,13 @@ describe("a silent node", () => {
     expect(await silent.ask(id, silent.quote(heard))).toMatchObject({ kind: "stored" });
     await eventually(async () => (await stateOf(id, silent)).status === "quoted");
     expect((await market.quotesOf(backend, id, 1)).quotes.map(({ node_id }) => node_id)).toEqual([silent.id]);
-    expect(await lettersOf(id)).toHaveLength(1);
+    expect(await lettersOf(id)).toMatchObject([{ status: "recovered" }]);
+    await backend.call("POST", `/v1/intents/${id}/close`);
+    await market.ended(backend, id);
+    const recovered = (await market.eventsOf(id)).filter(({ type }) => type === "DELIVERY_RECOVERED");
+    expect(recovered.map(({ data }) => data)).toEqual([
+      { intent_id: id, node_ids: [silent.id], by: "ack", attempts: ATTEMPTS },
+    ]);
   });
 
   test("closes its intent when nobody else is awaited", async () => {
@@ -126,7 +138,8 @@ describe("GET /v1/dead-letters", () => {
       Array.from({ length: 7 }, () => backend.broadcast({ routing: { targets: [silent.id] } })),
     );
     await Promise.all(ids.map((id) => market.ended(backend, id)));
-    const all = (await market.stored(STREAMS.deadLetters)).map(({ subject }) => subject).toReversed();
+    const stored = (await market.stored(STREAMS.deadLetters)).map(({ subject }) => subject);
+    const all = stored.filter((subject) => parseDeadLetter(subject) !== undefined).toReversed();
     const paged: string[] = [];
     let cursor: string | undefined;
     do {
@@ -151,7 +164,89 @@ describe("GET /v1/dead-letters", () => {
     }
   });
 
-  test("is for operators", async () => {
+  test("takes filters, which all must fit", async () => {
+    const other = await connectRaw(market);
+    const sinceMs = Date.now();
+    const mine = await backend.broadcast({ routing: { targets: [silent.id, prompt.id] } });
+    const theirs = await backend.broadcast({ routing: { targets: [other.id] } });
+    prompt.ack(await prompt.hears(mine));
+    await eventually(
+      async () => (await stateOf(mine, silent)).status === "dead" && (await lettersOf(mine)).length === 1,
+    );
+    await market.ended(backend, theirs);
+    await eventually(async () => (await lettersOf(theirs)).length === 1);
+    silent.ack(await silent.hears(mine));
+    await eventually(async () => (await lettersOf(mine))[0]!.status === "recovered");
+
+    const [since, now] = [new Date(sinceMs).toISOString(), inMs(0)];
+    const found = async (query: string) => {
+      const { body } = await operator<Page>("GET", `/v1/dead-letters?${query}`);
+      return body.data.map(({ intent_id, node_id }) => `${intent_id} ${node_id}`).toSorted();
+    };
+    const [one, two] = [`${mine} ${silent.id}`, `${theirs} ${other.id}`];
+    expect(await found(`intent_id=${mine}`)).toEqual([one]);
+    expect(await found(`node_id=${other.id}`)).toEqual([two]);
+    expect(await found(`node_id=${other.id}&intent_id=${mine}`)).toEqual([]);
+    expect(await found(`since=${since}`)).toEqual([one, two].toSorted());
+    expect(await found(`since=${since}&until=${now}&status=recovered`)).toEqual([one]);
+    expect(await found(`since=${since}&status=open`)).toEqual([two]);
+    expect(await found(`since=${since}&status=open&kind=delivery&cause=ack_timeout`)).toEqual([two]);
+    expect(await found(`since=${since}&cause=another`)).toEqual([]);
+    expect(await found(`since=${since}&kind=message`)).toEqual([]);
+    expect(await found(`since=${since}&stream=INTENTS`)).toEqual([]);
+    expect(await found(`since=${inMs(1_000)}`)).toEqual([]);
+  });
+
+  test("counts them by cause, node and version, with a sample to look at", async () => {
+    const all = (await operator<Page>("GET", "/v1/dead-letters?limit=200")).body.data;
+    const times = all.map(({ time }) => time).toSorted();
+    const groups = async (query: string) =>
+      (await operator<LetterGroups>("GET", `/v1/dead-letters/groups?${query}`)).body;
+    const [first, last] = [times[0], times.at(-1)];
+    expect(await groups("by=cause")).toMatchObject({
+      by: "cause",
+      has_more: false,
+      data: [{ key: "ack_timeout", count: all.length, first, last, sample_id: all[0]!.id }],
+    });
+    expect((await groups("by=version")).data).toMatchObject([{ key: PROTOCOL_VERSION, count: all.length }]);
+    const byNode = (await groups("by=node")).data;
+    expect(byNode[0]).toMatchObject({ key: silent.id });
+    expect(byNode.reduce((sum, { count }) => sum + count, 0)).toBe(all.length);
+    expect((await groups(`by=node&node_id=${silent.id}`)).data).toHaveLength(1);
+  });
+});
+
+describe("one dead letter", () => {
+  test("shows its delivery's timeline, and stays discarded for the first reason given", async () => {
+    const id = await backend.broadcast({ routing: { targets: [silent.id, prompt.id] } });
+    prompt.ack(await prompt.hears(id));
+    const letter = `dead.${id}.${silent.id}`;
+    const path = `/v1/dead-letters/${letter}`;
+    const read = async () => (await operator<DeadLetterDetail>("GET", path)).body;
+    await eventually(async () => (await read()).id === letter);
+    const { timeline, status } = await read();
+    expect(status).toBe("open");
+    expect(timeline!.map(({ event, attempt }) => [event, attempt])).toEqual([
+      ["INTENT_CREATED", undefined],
+      ["INTENT_BROADCASTED", 1],
+      ["DELIVERY_RETRYING", 2],
+      ["DELIVERY_RETRYING", 3],
+      ["DELIVERY_DEAD_LETTERED", ATTEMPTS],
+    ]);
+    const discard = async (reason: string) =>
+      (await market.admin<DeadLetterDetail>("POST", `${path}/discard`, { reason })).body;
+    const first = await discard("the seller has closed");
+    expect(first).toMatchObject({ status: "discarded", discarded: { reason: "the seller has closed" } });
+    expect(await discard("another reason")).toEqual(first);
+
+    silent.ack(await silent.hears(id)); // what was discarded may still answer: the truth is that it did
+    await eventually(async () => (await read()).status === "recovered");
+    expect(await read()).toMatchObject({ discarded: first.discarded, recovered: { by: "ack" } });
+  });
+});
+
+describe("dead letters", () => {
+  test("are for operators", async () => {
     expect((await backend.call("GET", "/v1/dead-letters")).body.code).toBe("permission_denied");
     expect((await market.as(undefined)("GET", "/v1/dead-letters")).body.code).toBe("credentials_missing");
   });

@@ -31,6 +31,7 @@ export type { WatchHandlers, Watching } from "./kv-watch.js";
 export { subjectMatches } from "./overlap.js";
 export { getBySeq, getLast, readAll, readBatch, streamHead } from "./read.js";
 export type { Page, PageQuery, RangeQuery, StreamHead } from "./read.js";
+export { countMessages, readLast, subjectsOf } from "./read-last.js";
 export { createRevoker } from "./revoke.js";
 export type { Revocation, Revoker } from "./revoke.js";
 export { storedFromHeaders } from "./stored.js";

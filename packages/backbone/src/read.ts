@@ -32,6 +32,8 @@ export interface PageQuery {
   readonly seq: number;
   /** Subject, wildcards allowed; default: everything. */
   readonly filter?: string;
+  /** Instead of all: the last message of each subject that matches one of these. `seq` and `batch` then say nothing. */
+  readonly lastOf?: readonly string[];
   readonly batch?: number;
   readonly maxBytes?: number;
 }
@@ -45,13 +47,16 @@ export interface Page {
 
 /** One page in one round trip. */
 export function readBatch(backbone: Backbone, stream: string, query: PageQuery): Promise<Page> {
-  const { seq, filter, batch = PAGE_MESSAGES, maxBytes = PAGE_BYTES } = query;
-  const body = {
-    seq: Math.max(1, seq),
-    batch,
-    max_bytes: maxBytes,
-    ...(filter === undefined ? {} : { next_by_subj: filter }),
-  };
+  const { seq, filter, lastOf, batch = PAGE_MESSAGES, maxBytes = PAGE_BYTES } = query;
+  const body =
+    lastOf === undefined
+      ? {
+          seq: Math.max(1, seq),
+          batch,
+          max_bytes: maxBytes,
+          ...(filter === undefined ? {} : { next_by_subj: filter }),
+        }
+      : { multi_last: lastOf };
   const messages: Stored[] = [];
   return new Promise((resolve, reject) => {
     const onReply = (reply: Incoming): boolean => {
@@ -79,14 +84,17 @@ export interface RangeQuery {
   readonly fromSeq?: number;
   /** Last sequence of interest. Default: what is there when the reading gets to the end. */
   readonly upToSeq?: number;
+  /** Messages of one page, for a range that is known to be short. */
+  readonly batch?: number;
 }
 
 /** Every stored message of the range in order, page by page. Throws a temporary error when NATS goes away meanwhile. */
 export async function* readAll(backbone: Backbone, stream: string, query: RangeQuery = {}): AsyncGenerator<Stored> {
-  const { filter, fromSeq = 1, upToSeq = Number.POSITIVE_INFINITY } = query;
+  const { filter, fromSeq = 1, upToSeq = Number.POSITIVE_INFINITY, batch } = query;
+  const shape = { ...(filter === undefined ? {} : { filter }), ...(batch === undefined ? {} : { batch }) };
   let seq = fromSeq;
   while (seq <= upToSeq) {
-    const page = await readBatch(backbone, stream, { seq, ...(filter === undefined ? {} : { filter }) });
+    const page = await readBatch(backbone, stream, { seq, ...shape });
     for (const stored of page.messages) {
       if (stored.seq > upToSeq) return;
       yield stored;

@@ -85,11 +85,7 @@ export function adminClient(http: HttpDeps): AdminClient {
   const letter = (id: string) => `/v1/dead-letters/${encodeURIComponent(id)}`;
   const replays = "/v1/dead-letters/replays";
   const command = (verb: string) => (id: string, reason?: string) =>
-    change<ReplayView>(
-      "POST",
-      `${replays}/${encodeURIComponent(id)}/${verb}`,
-      reason === undefined ? {} : { reason },
-    );
+    change<ReplayView>("POST", `${replays}/${encodeURIComponent(id)}/${verb}`, reason === undefined ? {} : { reason });
   return {
     createApiKey: (request) => create("/v1/api-keys", request),
     listApiKeys: () => get("/v1/api-keys"),

@@ -3,6 +3,7 @@
 
 import { type Appender, type Backbone, EVENT_ID_HEADER, appendAfterRead } from "@outcry/backbone";
 import { END_EVENTS, EVENTS, type Event, type EventType, derivedId } from "@outcry/protocol";
+import { appendDecided, type Decide } from "./append-decided.js";
 
 const encoder = new TextEncoder();
 
@@ -20,6 +21,8 @@ export type EventAppended = { kind: "in_log" | "ended" };
 
 export interface EventLog {
   append(event: Event, options?: AppendEventOptions): Promise<EventAppended>;
+  /** What the topic's own events call for, until nothing is missing. Returns them with what was appended. */
+  appendDecided(topic: string, decide: Decide): Promise<Event[]>;
 }
 
 /** Ids of an intent's end: one of the three is, or will be, on its topic. */
@@ -29,6 +32,7 @@ const endEventIds = (intentId: string): string[] =>
 export function createEventLog(deps: { backbone: Backbone; appender: Appender }): EventLog {
   const { backbone, appender } = deps;
   return {
+    appendDecided: (topic, decide) => appendDecided(deps, topic, decide),
     async append(event, { first = false, repeated = false, beforeEndOf } = {}) {
       const data = encoder.encode(JSON.stringify(event));
       if (EVENTS[event.type].repeats) {

@@ -21,7 +21,7 @@ export interface FoldedDelivery extends PackedDelivery {
 export interface FoldedIntent {
   created: boolean;
   broadcasted: boolean;
-  /** Highest attempt that was begun; 0 before the first. */
+  /** Highest attempt that was begun by the service itself; 0 before the first. An operator's replay is none of these. */
   attempt: number;
   deliveries: Map<string, FoldedDelivery>;
   quotes: EventData<"QUOTE_RECEIVED">[];
@@ -57,6 +57,10 @@ function foldEvent(folded: FoldedIntent, event: Event): void {
       const { node_ids, attempt } = event.data as EventData<"DELIVERY_RETRYING">;
       return beginAttempt(folded, node_ids, attempt);
     }
+    case "DELIVERY_REPLAYED": {
+      const { node_ids, attempt } = event.data as EventData<"DELIVERY_REPLAYED">;
+      return countAttempt(folded, node_ids, attempt);
+    }
     case "NODE_RESPONDED": {
       if (folded.ended) return; // an answer after the end changes nothing
       for (const answer of (event.data as EventData<"NODE_RESPONDED">).responses) {
@@ -80,6 +84,10 @@ function foldEvent(folded: FoldedIntent, event: Event): void {
 
 function beginAttempt(folded: FoldedIntent, nodes: readonly string[], attempt: number): void {
   folded.attempt = Math.max(folded.attempt, attempt);
+  countAttempt(folded, nodes, attempt);
+}
+
+function countAttempt(folded: FoldedIntent, nodes: readonly string[], attempt: number): void {
   for (const node of nodes) {
     const delivery = folded.deliveries.get(node);
     if (delivery !== undefined) delivery.attempts = Math.max(delivery.attempts, attempt);

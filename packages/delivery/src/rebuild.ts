@@ -1,5 +1,5 @@
-// Rebuilds what Redis held from the record (DESIGN "Rebuild"): rows and timers of intents without an end,
-// and quotes without an outcome back into the intake queue. Runs under the lease of @outcry/jobs; nothing else writes meanwhile.
+// Rebuilds what Redis held from the record (DESIGN "Rebuild"): rows and timers of intents without an end, timers of running
+// replays, and quotes without an outcome back into the intake queue. Runs under the lease of @outcry/jobs; nothing else writes meanwhile.
 
 import { type Backbone, type Stored, readAll, seqAtTime } from "@outcry/backbone";
 import type { IntakeJob, IntakeQueue, RebuildRow, RebuildWriter } from "@outcry/jobs";
@@ -17,6 +17,7 @@ import { decodeEvent } from "./read-topic.js";
 import { foldIntent } from "./fold-intent.js";
 import { type LoadedIntent, openIntent } from "./intent-book.js";
 import { type IntakeJobData, intakeJob } from "./intake-job.js";
+import { readReplays } from "./replay-record.js";
 
 const ROWS_PER_WRITE = 100;
 const JOBS_PER_WRITE = 500;
@@ -47,6 +48,8 @@ export async function rebuildFromRecord(deps: RebuildDeps, write: RebuildWriter)
     if (rows.length === ROWS_PER_WRITE) await write.putRows(rows.splice(0));
   }
   await write.putRows(rows);
+  const replays = (await readReplays(deps.backbone)).filter(({ state }) => state.status === "running");
+  for (const { state } of replays) await write.putTimer({ kind: "replay", intentId: state.id }, clock.now());
   const requeued = await requeueQuotes(deps, judged, sinceMs);
   // An empty record is the first start; anything else was lost by Redis, which an operator wants to know.
   log[open.size + requeued > 0 ? "warn" : "info"]({ intents: open.size, quotes: requeued }, "rebuilt from the record");

@@ -31,6 +31,8 @@ export interface ResponseLogDeps {
   onComplete?: (intentId: string) => void;
   /** Called for an answer that came behind its intent's end. */
   onEnded?: (intentId: string) => void;
+  /** Called when nodes answered whose deliveries were dead. What fails here is told with the end. */
+  onRecovered: (intent: LoadedIntent, nodes: string[]) => Promise<void>;
 }
 
 export interface ResponseLog {
@@ -135,9 +137,24 @@ async function recordWindows(deps: ResponseLogDeps, outage: Outage, windows: Win
       ),
     );
     appended.forEach((window, index) => settle(deps, window, results[index]!));
+    await Promise.all(appended.map((window, index) => tellOfDead(deps, outage, window, results[index]!)));
   } catch (error) {
     for (const { settle: one } of appended) one.reject(error);
   }
+}
+
+async function tellOfDead(
+  deps: ResponseLogDeps,
+  outage: Outage,
+  { intent }: Window,
+  result: RecordResult,
+): Promise<void> {
+  if (result.kind !== "recorded") return;
+  const nodes = result.applied.flatMap(({ index, from }) => (from === "dead" ? [intent.record.targets[index]!] : []));
+  if (nodes.length === 0) return;
+  await repeated(deps, outage, () => deps.onRecovered(intent, nodes)).catch((error: unknown) =>
+    deps.log.warn({ err: error, intent_id: intent.id }, "a recovery is not told yet; the end will tell it"),
+  );
 }
 
 async function appendAnswers(

@@ -11,7 +11,17 @@ import {
 } from "@outcry/protocol";
 import type { RedisStore } from "./connect.js";
 import { type DeliveryUpdate, MOVES, packIndexes, packUpdates } from "./delivery-bytes.js";
-import { BEGIN_ATTEMPT, BEGIN_ENDING, FINISH_END, IS_ENDING, OPEN, READ, RECORD, STATES } from "./delivery-scripts.js";
+import {
+  BEGIN_ATTEMPT,
+  BEGIN_ENDING,
+  BEGIN_REPLAY,
+  FINISH_END,
+  IS_ENDING,
+  OPEN,
+  READ,
+  RECORD,
+  STATES,
+} from "./delivery-scripts.js";
 import { RUN_KEY, runScript, runScripts } from "./scripts.js";
 import { CLAIMS_KEY, DUE_KEY, timerMember } from "./timers.js";
 
@@ -73,6 +83,9 @@ export type PendingResult =
 /** `indexes`: those still pending, to be sent to. `superseded`: a later attempt has begun. */
 export type BeginAttemptResult = { kind: "begun"; indexes: number[] } | { kind: "ending" | "superseded" } | Absent;
 
+/** `answered`: it is not dead, or not any more. */
+export type BeginReplayResult = "begun" | "answered" | "ending" | Absent["kind"];
+
 /** `won`: this call set the ending; else `row.ending` is an earlier one. */
 export type BeginEndingResult = { kind: "ending"; won: boolean; row: DeliveryRow & { ending: Ending } } | Absent;
 
@@ -91,6 +104,8 @@ export interface DeliveryRows {
   beginAttempt(intentId: string, attempt: number, indexes: number[], nextDueMs: number): Promise<BeginAttemptResult>;
   /** Pending deliveries only; one that was answered meanwhile stays as it is. */
   markDead(intentId: string, indexes: number[]): Promise<RecordResult>;
+  /** One more attempt for a dead delivery; its state stays until it answers. */
+  beginReplay(intentId: string, index: number, attempt: number): Promise<BeginReplayResult>;
   read(intentId: string): Promise<{ kind: "open"; row: DeliveryRow } | Absent>;
   readMany(intentIds: string[]): Promise<({ kind: "open"; row: DeliveryRow } | Absent)[]>;
   /** Undefined for an intent without a row. */
@@ -164,6 +179,12 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
     async markDead(intentId, indexes) {
       const [result] = await rows.record([{ intentId, updates: indexes.map((index) => ({ index, to: "dead" })) }]);
       return result!;
+    },
+
+    async beginReplay(intentId, index, attempt) {
+      return String(
+        await runScript(store, BEGIN_REPLAY, { keys: keys(intentId), args: [index, attempt] }),
+      ) as BeginReplayResult;
     },
 
     async read(intentId) {

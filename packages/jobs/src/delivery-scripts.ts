@@ -94,6 +94,18 @@ local row = redis.call('HMGET', KEYS[2], 's', 'a', 'e', 'x')
 if not row[1] then return {row[4] and 'ended' or 'unknown'} end
 return {'open', unpack(row, 1, 3)}`);
 
+/** One more attempt by hand for a dead delivery (state 5); the row's own attempt, which drives the retries, stays. ARGV: index, attempt. */
+export const BEGIN_REPLAY = guardedScript(`
+local row = redis.call('HMGET', KEYS[2], 's', 'e', 'x')
+local states, index = row[1], tonumber(ARGV[1])
+if not states then return row[3] and 'ended' or 'unknown' end
+if row[2] then return 'ending' end
+local whole = string.byte(states, index + 1)
+if not whole or whole % 16 ~= 5 then return 'answered' end
+local attempts = math.max(math.floor(whole / 16), tonumber(ARGV[2]))
+redis.call('HSET', KEYS[2], 's', string.sub(states, 1, index) .. string.char(attempts * 16 + 5) .. string.sub(states, index + 2))
+return 'begun'`);
+
 /** Reply: found, then t s o a d e. */
 export const READ = guardedScript(`
 local row = redis.call('HMGET', KEYS[2], 't', 's', 'o', 'a', 'd', 'e', 'x')

@@ -32,7 +32,7 @@ const now = (): number => systemClock.now();
 function start(handler: TimerHandler, special: Partial<RunTimersOptions> = {}): TimerWorker {
   const worker = runTimers({
     timers,
-    handlers: { retry: handler, deadline: handler, end: handler },
+    handlers: { retry: handler, deadline: handler, end: handler, replay: handler },
     onExhausted: async () => undefined,
     gate: (signal) => store.health.whenUp(signal),
     onRebuildNeeded: async () => undefined,

@@ -7,12 +7,13 @@ import { guardedScript, RUN_KEY, runScript } from "./scripts.js";
 export const DUE_KEY = "due";
 export const CLAIMS_KEY = "claims"; // how often each timer was claimed without being completed
 
-export const TIMER_KINDS = ["retry", "deadline", "end"] as const;
+export const TIMER_KINDS = ["retry", "deadline", "end", "replay"] as const;
 export type TimerKind = (typeof TIMER_KINDS)[number];
 
 /** `attempt` is the one that becomes due; only retries have it. */
 export interface TimerName {
   kind: TimerKind;
+  /** Of the intent that it drives; of the replay for `replay`. */
   intentId: string;
   attempt?: number;
 }
@@ -38,6 +39,8 @@ export interface Timers {
   /** Due again later; `spent` tells whether this claim counts against the limit. */
   release(claim: TimerClaim, dueMs: number, spent: boolean): Promise<boolean>;
   schedule(timer: TimerName, dueMs: number): Promise<void>;
+  /** As schedule, but one that is set, or claimed, stays as it is. */
+  ensure(timer: TimerName, dueMs: number): Promise<void>;
   nextDue(): Promise<number | undefined>;
   /** Intents with a deadline after `afterMs`, soonest first: those that are open. Looks at `limit` timers of any kind at most. */
   openIntents(afterMs: number, limit: number): Promise<{ ids: string[]; complete: boolean }>;
@@ -74,6 +77,7 @@ return 1`);
 const BY_TIME = guardedScript(
   `return redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[1], '+inf', 'LIMIT', 0, ARGV[2])`,
 );
+const ENSURE = guardedScript(`return redis.call('ZADD', KEYS[2], 'NX', ARGV[1], ARGV[2])`);
 
 const NEXT = guardedScript(`return redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]`);
 
@@ -106,6 +110,9 @@ export function createTimers(store: RedisStore): Timers {
     release: (claim, dueMs, spent) => settle(claim, spent ? "spent" : "unspent", dueMs),
     async schedule(timer, dueMs) {
       await runScript(store, SCHEDULE, { keys: KEYS, args: [dueMs, timerMember(timer)] });
+    },
+    async ensure(timer, dueMs) {
+      await runScript(store, ENSURE, { keys: KEYS, args: [dueMs, timerMember(timer)] });
     },
     async nextDue() {
       const due = await runScript(store, NEXT, { keys: KEYS, args: [] });

@@ -60,6 +60,7 @@ export const Recovery = Type.Object({
   by: Type.Union([Type.Literal("ack"), Type.Literal("quote")]),
   attempts: Count,
   time: Timestamp,
+  replay_id: Type.Optional(ReplayId),
 });
 export type Recovery = Static<typeof Recovery>;
 

@@ -32,6 +32,7 @@ describe("the error table", () => {
     const temporary = rows.filter(([, row]) => row.temporary);
     expect(temporary.map(([code]) => code)).toEqual([
       "node_changed",
+      "replays_too_many",
       "dependency_unavailable",
       "record_full",
       "shutting_down",

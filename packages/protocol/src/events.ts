@@ -4,7 +4,7 @@
 import Type, { type TSchema } from "typebox";
 import { DELIVERY_STATES } from "./delivery.js";
 import { Digest, Timestamp } from "./envelope.js";
-import { IntentId, NodeId, QuoteId } from "./id-schemas.js";
+import { IntentId, NodeId, QuoteId, ReplayId } from "./id-schemas.js";
 import { LIMITS } from "./limits.js";
 import { Money } from "./money.js";
 
@@ -126,6 +126,29 @@ export const EVENTS = {
       cause: Type.String(),
       attempts: Type.Integer({ minimum: 1 }),
       node_ids: Type.Array(NodeId),
+    }),
+  },
+  DELIVERY_RECOVERED: {
+    schemaVersion: 1,
+    meaning: "Nodes whose deliveries were dead have answered before the end.",
+    repeats: false,
+    data: Type.Object({
+      intent_id: IntentId,
+      node_ids: Type.Array(NodeId),
+      by: Type.Union([Type.Literal("ack"), Type.Literal("quote")]),
+      attempts: Type.Integer({ minimum: 1 }),
+    }),
+  },
+  DELIVERY_REPLAYED: {
+    schemaVersion: 1,
+    meaning: "An operator's replay is sending the intent once more to nodes whose deliveries are dead.",
+    repeats: false,
+    data: Type.Object({
+      intent_id: IntentId,
+      node_ids: Type.Array(NodeId),
+      attempt: Type.Integer({ minimum: 2 }),
+      replay_id: ReplayId,
+      dead_letter_ids: Type.Array(Type.String()),
     }),
   },
   INTENT_CLOSED: {

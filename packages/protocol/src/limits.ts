@@ -31,6 +31,7 @@ export const LIMITS = {
   channelsPerTokenMax: 32, // a token travels in a header or a URL
   amountMinorMax: Number.MAX_SAFE_INTEGER, // beyond it the next JSON parser reads another amount
   deadLettersScannedMax: 20_000, // of one request: about a second of reading; pages go on from there
+  replayScannedMax: 100_000, // of one replay, the newest: an outage of 1,000 nodes over 100 intents
   replayIdsMax: 200, // letters named one by one: a page of the list
   replaysRunningMax: 4, // each is load on nodes that were away a moment ago
   replayRateDefault: 50, // letters per second: a node that came back is not flooded

@@ -110,7 +110,8 @@ export function parseIntentSubject(subject: string): string | undefined {
 }
 
 export type LetterPlace =
-  { kind: "delivery"; intent: string; node: string } | { kind: "message"; stream: string; sequence: number };
+  | { kind: "delivery"; intent: string; node: string }
+  | { kind: "message"; stream: string; sequence: number };
 
 /** Subject of a dead letter → what it is about; undefined for follow-ups, replays and any other subject. */
 export function parseDeadLetter(subject: string): LetterPlace | undefined {

@@ -22,7 +22,7 @@ export const METRICS = {
   outcry_delivery_attempts_total: {
     kind: "counter",
     labels: ["reason"],
-    help: "Publishes to nodes: first, retry, catchup.",
+    help: "Publishes to nodes: first, retry, replay, catchup.",
   },
   outcry_acks_total: {
     kind: "counter",

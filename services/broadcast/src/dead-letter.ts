@@ -2,7 +2,7 @@
 // DEAD_LETTERS. The row decides: only a delivery that it calls dead gets a letter, and none of those goes without.
 
 import type { Appender } from "@outcry/backbone";
-import type { EventLog, LoadedIntent } from "@outcry/delivery";
+import type { DeadDelivery, EventLog, LoadedIntent } from "@outcry/delivery";
 import type { DeliveryRows, RunKeeper } from "@outcry/jobs";
 import {
   type Clock,
@@ -27,17 +27,6 @@ export interface DeadDeliveries {
   nodes: { index: number; node: string }[];
   attempts: number;
   cause: string;
-}
-
-/** What DEAD_LETTERS holds of a delivery; the intent itself stays in INTENTS under its id. */
-export interface DeadDelivery {
-  kind: "delivery";
-  intent_id: string;
-  node_id: string;
-  cause: string;
-  attempts: number;
-  digest: string;
-  time: string;
 }
 
 const encoder = new TextEncoder();
@@ -107,6 +96,7 @@ async function appendLetter(
     cause,
     attempts,
     digest: intent.record.request_digest,
+    version: intent.intent.version,
     time: toRfc3339(deps.clock.now()),
   };
   // First on its subject: however often this is repeated, a delivery dies once.

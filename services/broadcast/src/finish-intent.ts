@@ -12,6 +12,7 @@ import {
   quoteOutcomes,
   readTopic,
   storedQuotes,
+  tellRecovered,
   unpackDeliveries,
 } from "@outcry/delivery";
 import type { DeliveryRows, RunKeeper } from "@outcry/jobs";
@@ -50,6 +51,7 @@ export interface FinishDeps {
   signingKey: SigningKey;
   clock: Clock;
   log: Log;
+  ackTimeoutMs: number;
   onDead?: (cause: string, nodes: number) => void;
   onEnded?: (outcome: Outcome, counts: Record<DeliveryState, number>) => void;
 }
@@ -63,6 +65,7 @@ export async function finishIntent(deps: FinishDeps, stored: Stored, repeated: b
   await broadcastTold(deps, intent, end);
   await lettersWritten(deps, intent, end);
   await quotesJudged(deps, intent, end);
+  await recoveriesTold(deps, intent, end, stored);
   await appendEnd(deps, intent, end, repeated);
   await deps.run.during(() => deps.rows.finishEnd(intent.id));
   if (end.outcome === "cancelled") await tellNodes(deps, intent, end);
@@ -100,6 +103,14 @@ async function quotesJudged(deps: FinishDeps, intent: LoadedIntent, end: EndReco
     await new Promise((resolve) => setTimeout(resolve, pollMs));
     pollMs = Math.min(2 * pollMs, JUDGED_POLL_MAX_MS);
   }
+}
+
+/** Who recorded the answer of a dead delivery may have died before telling it. Before the first retry is due nothing is dead. */
+async function recoveriesTold(deps: FinishDeps, intent: LoadedIntent, end: EndRecord, stored: Stored): Promise<void> {
+  if (stored.time - intent.storedMs < deps.ackTimeoutMs) return;
+  const deliveries = unpackDeliveries(end.deliveries);
+  const alive = intent.record.targets.filter((_, index) => deliveries[index]!.state !== "dead");
+  await tellRecovered(deps, intent, alive);
 }
 
 async function appendEnd(deps: FinishDeps, intent: LoadedIntent, end: EndRecord, repeated: boolean): Promise<void> {

@@ -2,9 +2,9 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { streamHead } from "@outcry/backbone";
+import { type Backbone, countMessages } from "@outcry/backbone";
 import { platformConfig } from "@outcry/delivery";
-import { OutcryError, STREAMS } from "@outcry/protocol";
+import { OutcryError, STREAMS, SUBJECTS } from "@outcry/protocol";
 import { type Config, type Metrics, type ServiceContext, checkListener, opsRoutes } from "@outcry/runtime";
 import { type SigningKey, generateKey, keyFromText, loadKeyFile, saveKeyFile } from "@outcry/signing";
 import type { PipelineMetrics } from "./metrics.js";
@@ -63,9 +63,18 @@ async function readGauges(service: BroadcastService, metrics: Metrics): Promise<
   metrics.set("outcry_dependency_up", { name: "nats" }, Number(backbone.health.up));
   metrics.set("outcry_dependency_up", { name: "redis" }, Number(redis.health.up));
   for (const [state, count] of Object.entries(service.nodeCounts())) metrics.set("outcry_nodes", { state }, count);
-  metrics.set("outcry_dlq_size", {}, (await streamHead(backbone, STREAMS.deadLetters)).messages);
+  metrics.set("outcry_dlq_size", {}, await lettersKept(backbone));
   for (const [state, count] of Object.entries(await queue.counts()))
     metrics.set("outcry_intake_jobs", { state }, count);
+}
+
+/** Without what became of them, and without replays. */
+async function lettersKept(backbone: Backbone): Promise<number> {
+  const [deliveries, messages] = await Promise.all([
+    countMessages(backbone, STREAMS.deadLetters, SUBJECTS.allDeadDeliveries),
+    countMessages(backbone, STREAMS.deadLetters, SUBJECTS.allDeadMessages),
+  ]);
+  return deliveries + messages;
 }
 
 const KEY_FILE = "signing-key.json";
@@ -93,6 +102,7 @@ function pipelineMetrics(metrics: Metrics): PipelineMetrics {
     ackRefused: (code) => metrics.count("outcry_acks_total", { status: code }),
     retried: (nodes) => metrics.count("outcry_delivery_attempts_total", { reason: "retry" }, nodes),
     caughtUp: (intents) => metrics.count("outcry_delivery_attempts_total", { reason: "catch_up" }, intents),
+    replayed: (nodes) => metrics.count("outcry_delivery_attempts_total", { reason: "replay" }, nodes),
     dead: (cause, nodes) => metrics.count("outcry_dead_letters_total", { cause }, nodes),
     ended(outcome, counts) {
       metrics.count("outcry_intents_total", { status: outcome });

@@ -11,6 +11,8 @@ export interface PipelineMetrics {
   retried: (nodes: number) => void;
   /** Intents that were sent once more to a node that came back. */
   caughtUp: (intents: number) => void;
+  /** Sent again by an operator. */
+  replayed: (nodes: number) => void;
   dead: (cause: string, nodes: number) => void;
   ended: (outcome: string, counts: Readonly<Record<DeliveryState, number>>) => void;
 }

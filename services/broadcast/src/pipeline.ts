@@ -1,18 +1,29 @@
 // The moving part of the broadcast service: everything between a recorded intent and its end. Any number of processes may run it.
 
 import { type RunningConsumer, type Stored, runConsumer } from "@outcry/backbone";
-import { type Platform, type ResponseLog, createResponseLog, setMessageAside, settledAfter } from "@outcry/delivery";
+import {
+  type Platform,
+  type ResponseLog,
+  createResponseLog,
+  intakeJob,
+  setMessageAside,
+  settledAfter,
+  tellRecovered,
+} from "@outcry/delivery";
 import { type TimerClaim, type TimerHandler, runTimers } from "@outcry/jobs";
 import { OutcryError, STREAMS, SUBJECTS } from "@outcry/protocol";
 import type { SigningKey } from "@outcry/signing";
 import { answerCatchUps } from "./catch-up.js";
 import { collectAcks } from "./collect-acks.js";
 import { deadLetter } from "./dead-letter.js";
-import { dispatchIntent } from "./dispatch-intent.js";
+import { type DispatchDeps, dispatchIntent } from "./dispatch-intent.js";
 import { type EndDeps, endWhenDue } from "./end-intent.js";
 import { KnownIntents } from "./known-intents.js";
-import { finishIntent } from "./finish-intent.js";
+import { type FinishDeps, finishIntent } from "./finish-intent.js";
 import type { PipelineMetrics } from "./metrics.js";
+import type { JudgeDeps } from "./replays/judge-letters.js";
+import type { ReplayBook } from "./replays/replay-book.js";
+import { failReplay, runReplay, type RunReplayDeps } from "./replays/run-replay.js";
 import { LastSends, retryDeliveries } from "./retry-deliveries.js";
 
 const DELIVERIES_MAX = 10;
@@ -25,6 +36,8 @@ export interface PipelineOptions {
   attemptsMax: number;
   /** Of one message of INTENTS before it is set aside. */
   deliveriesMax?: number;
+  replays: ReplayBook;
+  nodeStatus: JudgeDeps["nodeStatus"];
   metrics: PipelineMetrics;
 }
 
@@ -52,6 +65,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     windowMs: options.ackWindowMs,
     onComplete: () => worker.nudge(),
     onEnded: (intentId) => ended.add(intentId),
+    onRecovered: (intent, nodes) => tellRecovered(platform, intent, nodes),
   });
   const deadDeps = { deadLetters: platform.deadLetters, events, rows, run, clock, onDead: metrics.dead };
   const endDeps: EndDeps = { backbone, intents: platform.intents, book, rows, run, ended, clock };
@@ -82,8 +96,12 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
         ),
       deadline: endTimer,
       end: endTimer,
+      replay: (claim, context) => runReplay(replayDeps, claim, context),
     },
-    onExhausted: (claim, cause) => giveUpTimer(platform, deadDeps, claim, cause),
+    onExhausted: (claim, cause) =>
+      claim.kind === "replay"
+        ? failReplay(options.replays, claim, cause)
+        : giveUpTimer(platform, deadDeps, claim, cause),
     gate,
     onRebuildNeeded: () => run.ensure(),
     concurrency: TIMERS_CONCURRENCY,
@@ -130,8 +148,19 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     signingKey: options.signingKey,
     clock,
     log,
+    ackTimeoutMs: options.ackTimeoutMs,
     onEnded: metrics.ended,
   };
+  const replayDeps: RunReplayDeps = {
+    ...platform,
+    replays: options.replays,
+    nodeStatus: options.nodeStatus,
+    handOver: (stored, replayId) => handOver({ dispatchDeps, finishDeps, queue: platform.queue }, stored, replayId),
+    onReplayed: metrics.replayed,
+  };
+  void options.replays
+    .ensureTimers()
+    .catch((error: unknown) => log.warn({ err: error }, "replays that ran before are taken up at the next start"));
   const consumers = [
     consume("dispatch", SUBJECTS.allIntents, (stored, repeated) => dispatchIntent(dispatchDeps, stored, repeated)),
     consume("finish", SUBJECTS.allEnds, (stored, repeated) => finishIntent(finishDeps, stored, repeated)),
@@ -171,6 +200,29 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
       await worker.stop();
     },
   };
+}
+
+interface Handlers {
+  dispatchDeps: DispatchDeps;
+  finishDeps: FinishDeps;
+  queue: Platform["queue"];
+}
+
+/** A dead letter's message to the handler that its consumer would give it to. */
+async function handOver(
+  { dispatchDeps, finishDeps, queue }: Handlers,
+  stored: Stored,
+  replayId: string,
+): Promise<"handled" | "sent"> {
+  if (stored.stream === STREAMS.quotes) {
+    const { id, data } = intakeJob(stored, { requeued: true });
+    // Under an id of its own: that of the job which failed is taken.
+    await queue.addMany([{ id: `${id}-${replayId}`, data }]);
+    return "sent";
+  }
+  if (stored.subject.endsWith(".end")) await finishIntent(finishDeps, stored, true);
+  else await dispatchIntent(dispatchDeps, stored, true);
+  return "handled";
 }
 
 /** A timer whose handler keeps failing: its deliveries die with the cause, instead of staying open for ever. */

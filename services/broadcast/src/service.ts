@@ -15,11 +15,13 @@ import type { App } from "./http/principal.js";
 import { explainRoutes } from "./http/routes/explain.js";
 import { deadLetterRoutes } from "./http/routes/dead-letters.js";
 import { intentRoutes } from "./http/routes/intents.js";
+import { replayRoutes } from "./http/routes/replays.js";
 import type { PipelineMetrics } from "./metrics.js";
 import { startPipeline } from "./pipeline.js";
 import { watchRoom } from "./record-room.js";
 import { createRegistry } from "./registry/registry.js";
 import { createRevocations } from "./registry/revocations.js";
+import { createReplayBook } from "./replays/replay-book.js";
 import { submitIntent } from "./submit-intent.js";
 import { keepTrimming } from "./trim-events.js";
 
@@ -80,7 +82,9 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
 
   const trimmer = keepTrimming({ backbone, clock, log });
 
-  const pipeline = startPipeline(platform, { ...options, signingKey });
+  const nodeStatus = (id: string) => registry.get(id)?.status;
+  const replays = createReplayBook({ ...platform, nudge: () => pipeline.nudge() });
+  const pipeline = startPipeline(platform, { ...options, signingKey, replays, nodeStatus });
   const { app } = await createApp({
     log,
     clock,
@@ -120,7 +124,9 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     stopping: stopping.signal,
   });
   explainRoutes(app, { book, read, explain: { nodes: platform.nodes, registry: registry.index } });
-  deadLetterRoutes(app, { backbone });
+  const letterDeps = { ...platform, nodeStatus, replays };
+  replayRoutes(app, letterDeps);
+  deadLetterRoutes(app, letterDeps);
 
   return {
     app,

@@ -9,6 +9,7 @@ import {
   createResponseLog,
   followNodes,
   setMessageAside,
+  tellRecovered,
 } from "@outcry/delivery";
 import { STREAMS } from "@outcry/protocol";
 import { feedQueue } from "./feed-queue.js";
@@ -51,7 +52,15 @@ export async function startIntake(options: IntakeOptions): Promise<IntakeService
   });
   const nodes = followNodes(platform.nodes, log);
   await nodes.ready;
-  const responses = createResponseLog({ events, rows, run, clock, log, windowMs: options.ackWindowMs });
+  const responses = createResponseLog({
+    events,
+    rows,
+    run,
+    clock,
+    log,
+    windowMs: options.ackWindowMs,
+    onRecovered: (intent, nodeIds) => tellRecovered(platform, intent, nodeIds),
+  });
 
   const ingestDeps: IngestDeps = {
     backbone,

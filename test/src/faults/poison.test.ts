@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { createAppender } from "@outcry/backbone";
-import { type DeadLetter, intentId, quoteId, STREAMS, SUBJECTS } from "@outcry/protocol";
+import { type DeadLetterDetail, intentId, quoteId, STREAMS, SUBJECTS } from "@outcry/protocol";
 import { Redis } from "ioredis";
 import { type Backend } from "../api-calls.js";
 import { eventually, type Market, startMarket } from "../in-process.js";
@@ -38,10 +38,11 @@ async function oneGoesThrough(): Promise<void> {
   expect((await market.quotesOf(backend, id, 1)).quotes).toHaveLength(1);
 }
 
-async function letterOf(stream: string, seq: number): Promise<DeadLetter> {
+async function letterOf(stream: string, seq: number): Promise<DeadLetterDetail> {
   return eventually(async () => {
-    const { body } = await market.admin<{ data: DeadLetter[] }>("GET", "/v1/dead-letters");
-    return body.data.find(({ source }) => source?.stream === stream && source.sequence === seq);
+    const id = SUBJECTS.deadMessage(stream, seq);
+    const { status, body } = await market.admin<DeadLetterDetail>("GET", `/v1/dead-letters/${id}`);
+    return status === 200 && body;
   }, 30_000);
 }
 

@@ -32,6 +32,9 @@ export function backendOf(principal: Principal): string {
   return principal.backendId;
 }
 
+/** Who did it, for the record. */
+export const callerOf = ({ keyId, backendId, role }: Principal): string => keyId ?? backendId ?? role;
+
 /** From the `traceparent` header, or begun here (W3C Trace Context §3.2). */
 export interface RequestTrace {
   readonly traceId: string;

@@ -209,6 +209,7 @@ function countingInto(counters: { dispatched: number; retried: number; dead: num
     caughtUp: () => undefined,
     ackRefused: () => void counters.acksRefused++,
     retried: (nodes: number) => void (counters.retried += nodes),
+    replayed: () => undefined,
     dead: (_: string, nodes: number) => void (counters.dead += nodes),
     ended: () => undefined,
   };

@@ -1,67 +1,127 @@
-// /v1/dead-letters: what could not be delivered or handled, newest first.
+// /v1/dead-letters: what could not be delivered or handled: filtered, grouped, looked at, discarded. Replays: replays.ts.
 
-import { type Backbone, type Stored, readAll, streamHead } from "@outcry/backbone";
-import { DeadLetter, OutcryError, STREAMS, page } from "@outcry/protocol";
+import type { Appender, Backbone } from "@outcry/backbone";
+import type { IntentBook } from "@outcry/delivery";
+import {
+  type Clock,
+  DeadLetter,
+  DeadLetterDetail,
+  DiscardRequest,
+  GROUP_KEYS,
+  LetterFilter,
+  LetterGroups,
+  OutcryError,
+  page,
+} from "@outcry/protocol";
 import Type from "typebox";
-import type { DeadDelivery } from "../../dead-letter.js";
-import type { DeadMessage } from "@outcry/delivery";
-import type { App } from "../principal.js";
+import { discardLetter } from "../../dead-letters/discard-letter.js";
+import { newestLetters } from "../../dead-letters/find-letters.js";
+import { groupLetters } from "../../dead-letters/group-letters.js";
+import { findLetter, viewLetter, viewLetterDetail } from "../../dead-letters/view-letter.js";
+import { type App, callerOf } from "../principal.js";
 
 const PAGE_DEFAULT = 50;
 const PAGE_MAX = 200;
+const READERS = ["operator", "admin"] as const;
+const tags = ["dead letters"];
 
-export function deadLetterRoutes(app: App, deps: { backbone: Backbone }): void {
+const Cursor = Type.Optional(Type.String({ maxLength: 32, description: "`next_cursor` of the page before" }));
+const ById = Type.Object({ id: Type.String() });
+
+export interface DeadLetterRouteDeps {
+  backbone: Backbone;
+  deadLetters: Appender;
+  book: IntentBook;
+  clock: Clock;
+}
+
+export function deadLetterRoutes(app: App, deps: DeadLetterRouteDeps): void {
+  const { backbone } = deps;
   app.get(
     "/v1/dead-letters",
     {
-      config: { roles: ["operator", "admin"] },
+      config: { roles: READERS },
       schema: {
-        tags: ["dead letters"],
+        tags,
         summary: "Dead letters, newest first",
+        description:
+          "What one request looks at is bounded: a page may be short, or empty, and yet have more behind it.",
         querystring: Type.Object({
-          limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX })),
-          cursor: Type.Optional(Type.String({ maxLength: 32 })),
+          ...LetterFilter.properties,
+          limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX, default: PAGE_DEFAULT })),
+          cursor: Cursor,
         }),
         response: { 200: page(DeadLetter) },
       },
     },
     async (request) => {
-      const { limit = PAGE_DEFAULT, cursor } = request.query;
-      const head = await streamHead(deps.backbone, STREAMS.deadLetters);
-      const before = Math.min(head.lastSeq + 1, cursor === undefined ? Infinity : sequenceOf(cursor));
-      const found = await newestBefore(deps.backbone, before, limit, head.firstSeq);
-      const last = found.at(-1);
-      const more = last !== undefined && last.seq > head.firstSeq;
-      return {
-        data: found.map(viewOf),
-        has_more: more,
-        ...(more ? { next_cursor: Buffer.from(String(last.seq)).toString("base64url") } : {}),
-      };
+      const { limit = PAGE_DEFAULT, cursor, ...filter } = request.query;
+      const { found, nextBefore } = await newestLetters(backbone, { filter, limit, before: sequenceOf(cursor) });
+      return { data: found.map(viewLetter), ...moreBehind(nextBefore) };
+    },
+  );
+
+  app.get(
+    "/v1/dead-letters/groups",
+    {
+      config: { roles: READERS },
+      schema: {
+        tags,
+        summary: "Dead letters counted by cause, node or version",
+        description: "Over the newest ones; with `has_more` the next page counts older ones, by itself.",
+        querystring: Type.Object({ by: Type.Enum(GROUP_KEYS), ...LetterFilter.properties, cursor: Cursor }),
+        response: { 200: LetterGroups },
+      },
+    },
+    async (request) => {
+      const { by, cursor, ...filter } = request.query;
+      const { groups, scanned, nextBefore } = await groupLetters(backbone, by, filter, sequenceOf(cursor));
+      return { by, data: groups, scanned, ...moreBehind(nextBefore) };
+    },
+  );
+
+  app.get(
+    "/v1/dead-letters/:id",
+    {
+      config: { roles: READERS, problems: ["dead_letter_not_found"] },
+      schema: {
+        tags,
+        summary: "One dead letter, with its payload or its delivery's timeline",
+        params: ById,
+        response: { 200: DeadLetterDetail },
+      },
+    },
+    async (request) => viewLetterDetail(deps, await findLetter(backbone, request.params.id)),
+  );
+
+  app.post(
+    "/v1/dead-letters/:id/discard",
+    {
+      config: { roles: ["admin"], problems: ["dead_letter_not_found"] },
+      schema: {
+        tags,
+        summary: "Discard a dead letter; it stays readable, and no replay sends it",
+        description: "Repeated, it is answered with the first discard.",
+        params: ById,
+        body: DiscardRequest,
+        response: { 200: DeadLetterDetail },
+      },
+    },
+    async (request) => {
+      const word = { by: callerOf(request.principal), reason: request.body.reason };
+      return viewLetterDetail(deps, await discardLetter(deps, request.params.id, word));
     },
   );
 }
 
-/** A stream reads forwards: pages are cut from its end, and taken again further back where messages have aged away. */
-async function newestBefore(backbone: Backbone, before: number, limit: number, firstSeq: number): Promise<Stored[]> {
-  const found: Stored[] = [];
-  for (let end = before; end > firstSeq && found.length < limit;) {
-    const start = Math.max(firstSeq, end - limit);
-    const ascending: Stored[] = [];
-    for await (const stored of readAll(backbone, STREAMS.deadLetters, { fromSeq: start, upToSeq: end - 1 }))
-      ascending.push(stored);
-    found.push(...ascending.toReversed());
-    end = start;
-  }
-  return found.slice(0, limit);
-}
+const moreBehind = (nextBefore: number | undefined) =>
+  nextBefore === undefined
+    ? { has_more: false }
+    : { has_more: true, next_cursor: Buffer.from(String(nextBefore)).toString("base64url") };
 
-function sequenceOf(cursor: string): number {
+function sequenceOf(cursor: string | undefined): number | undefined {
+  if (cursor === undefined) return undefined;
   const text = Buffer.from(cursor, "base64url").toString();
   if (!/^[1-9]\d{0,15}$/.test(text)) throw new OutcryError("request_invalid", "The cursor is not one of this list.");
   return Number(text);
-}
-
-function viewOf(stored: Stored): DeadLetter {
-  const letter = JSON.parse(Buffer.from(stored.data).toString()) as DeadDelivery | DeadMessage;
-  return { id: stored.subject, ...letter };
 }
