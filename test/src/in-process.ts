@@ -163,19 +163,8 @@ export class Market {
   }
 
   /** A node in the registry; nothing is connected. */
-  async register(description: Partial<NodeDescription> = {}): Promise<Registered> {
-    const [key, natsUser] = [generateKey(), newKeyPair("user")];
-    const made = await this.admin<{ node: NodeRecord }>("POST", "/v1/nodes", {
-      name: "seller",
-      categories: ["*"],
-      regions: ["*"],
-      capabilities: [],
-      ...description,
-      public_keys: [publicJwk(key)],
-      nats_public_key: natsUser.publicKey,
-    });
-    if (made.status !== 201) throw new Error(`${made.status} ${JSON.stringify(made.body)}`);
-    return { id: made.body.node.id, key, natsUser };
+  register(description: Partial<NodeDescription> = {}): Promise<Registered> {
+    return registerNode(this.admin, description);
   }
 
   /** A well-behaved seller, connected. Drained when the market stops. */
@@ -252,6 +241,21 @@ export class Market {
     await this.brokers.stop();
     rmSync(path.resolve(this.#parts.dataDir), { recursive: true, force: true });
   }
+}
+
+export async function registerNode(admin: Call, description: Partial<NodeDescription> = {}): Promise<Registered> {
+  const [key, natsUser] = [generateKey(), newKeyPair("user")];
+  const made = await admin<{ node: NodeRecord }>("POST", "/v1/nodes", {
+    name: "seller",
+    categories: ["*"],
+    regions: ["*"],
+    capabilities: [],
+    ...description,
+    public_keys: [publicJwk(key)],
+    nats_public_key: natsUser.publicKey,
+  });
+  if (made.status !== 201) throw new Error(`${made.status} ${JSON.stringify(made.body)}`);
+  return { id: made.body.node.id, key, natsUser };
 }
 
 export const inMs = (ms: number): string => new Date(Date.now() + ms).toISOString();

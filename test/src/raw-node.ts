@@ -44,8 +44,11 @@ export interface SignedBytes {
   signature: string;
 }
 
+/** What a node needs of a market: services in this process, or in processes of their own. */
+export type Place = Pick<Market, "as" | "register"> & { brokers: Pick<Market["brokers"], "nats"> };
+
 /** Registers, gets credentials by the public route and connects. */
-export async function connectRaw(market: Market, description: Partial<NodeDescription> = {}): Promise<RawNode> {
+export async function connectRaw(market: Place, description: Partial<NodeDescription> = {}): Promise<RawNode> {
   const registered = await market.register(description);
   const granted = await credentialsOf(market, registered);
   const nats = await connect({
@@ -59,7 +62,7 @@ export async function connectRaw(market: Market, description: Partial<NodeDescri
   return node;
 }
 
-async function credentialsOf(market: Market, { id, key }: Registered): Promise<NodeCredentials> {
+async function credentialsOf(market: Place, { id, key }: Registered): Promise<NodeCredentials> {
   const asked = await market.as(undefined)<{ challenge: string }>("POST", `/v1/nodes/${id}/credentials/challenge`);
   const proof = canonicalize({
     protocol: PROTOCOL,
@@ -142,6 +145,17 @@ export class RawNode {
 
   ack(heard: HeardIntent, status: "accepted" | "declined" | "rejected" = "accepted"): void {
     this.publish(SUBJECTS.ack(this.id, heard.intent.id), canonicalize(buildAck(heard.digest, 1, status)));
+  }
+
+  /** From now on it acks each intent as it comes. */
+  acksAll(): this {
+    this.nats.subscribe(SUBJECTS.nodeIntent(this.id), {
+      callback: (_error, { data }) => {
+        const intent = JSON.parse(new TextDecoder().decode(data)) as Intent;
+        this.ack({ intent, bytes: data, digest: digestOf(data) });
+      },
+    });
+    return this;
   }
 
   publish(

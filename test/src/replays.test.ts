@@ -1,12 +1,14 @@
 // Replays of dead letters on real servers: what they count, send, skip and tell; and messages that were set aside and handed over again.
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { encodeFollowUp, type ReplayState } from "@outcry/delivery";
 import {
   type AcksView,
   buildEvent,
   type DeadLetterDetail,
   type Event,
   intentId,
+  type LetterReplay,
   LIMITS,
   newId,
   PROTOCOL_VERSION,
@@ -40,7 +42,7 @@ beforeAll(async () => {
   backend = await market.backend();
   operator = await market.operator();
   redis = new Redis(market.brokers.redis.url);
-  [steady, away] = [await connectRaw(market), await connectRaw(market)];
+  [steady, away] = [(await connectRaw(market)).acksAll(), await connectRaw(market)];
 }, TEST_TIMEOUT_MS);
 afterAll(async () => {
   await redis.quit();
@@ -52,7 +54,6 @@ const letterOf = (id: string, node: RawNode) => SUBJECTS.deadDelivery(id, node.i
 /** An open intent whose delivery to `node` is dead. */
 async function deadIntent(node: RawNode = away, deadlineMs = 60_000): Promise<string> {
   const id = await backend.broadcast({ routing: { targets: [steady.id, node.id] }, quote_deadline: inMs(deadlineMs) });
-  steady.ack(await steady.hears(id));
   await eventually(() => market.last(STREAMS.deadLetters, letterOf(id, node)));
   return id;
 }
@@ -328,20 +329,20 @@ describe("a dead delivery that answers by itself", () => {
   });
 });
 
-describe("a message that was set aside", () => {
-  /** An intent whose row is no row: its dispatch fails until that is gone. */
-  async function poisonedIntent(): Promise<{ id: string; letter: string }> {
-    const key = newId("req");
-    const id = intentId(backend.id, key);
-    await redis.set(`{outcry}:dlv:${id}`, "not a row");
-    const request = { ...anIntent, routing: { targets: [away.id] }, quote_deadline: inMs(60_000) };
-    expect((await backend.post(request, key)).status).toBe(202);
-    const { seq } = (await market.last(STREAMS.intents, SUBJECTS.intent(id)))!;
-    const letter = SUBJECTS.deadMessage(STREAMS.intents, seq);
-    await eventually(() => market.last(STREAMS.deadLetters, letter), 30_000);
-    return { id, letter };
-  }
+/** An intent whose row is no row: its dispatch fails until that is gone. */
+async function poisonedIntent(): Promise<{ id: string; letter: string }> {
+  const key = newId("req");
+  const id = intentId(backend.id, key);
+  await redis.set(`{outcry}:dlv:${id}`, "not a row");
+  const request = { ...anIntent, routing: { targets: [away.id] }, quote_deadline: inMs(60_000) };
+  expect((await backend.post(request, key)).status).toBe(202);
+  const { seq } = (await market.last(STREAMS.intents, SUBJECTS.intent(id)))!;
+  const letter = SUBJECTS.deadMessage(STREAMS.intents, seq);
+  await eventually(() => market.last(STREAMS.deadLetters, letter), 30_000);
+  return { id, letter };
+}
 
+describe("a message that was set aside", () => {
   test(
     "is handed to its handler again, and handled once its cause is gone",
     async () => {
@@ -367,6 +368,101 @@ describe("a message that was set aside", () => {
     },
     TEST_TIMEOUT_MS,
   );
+});
+
+describe("a replay whose process died over a letter", () => {
+  /** As it stands in the record and in Redis when its process ended before it had counted anything. */
+  async function leftBehind(letter: string): Promise<string> {
+    const time = inMs(0);
+    const { seq: through } = (await market.last(STREAMS.deadLetters, ">"))!;
+    const state: ReplayState = {
+      record_version: 1,
+      id: newId("rpl"),
+      status: "running",
+      filter: { ids: [letter] },
+      rate_per_second: 50,
+      matched: 1,
+      valid: 1,
+      invalid: {},
+      complete: true,
+      position: 0,
+      through,
+      progress: { looked_at: 0, sent: 0, handled: 0, failed: 0, skipped: {} },
+      next_due_ms: Date.now(),
+      ran_ms: 0,
+      running_since_ms: Date.now(),
+      created: time,
+      changed: time,
+      audit: [{ time, action: "start", by: "key_x" }],
+    };
+    const { deadLetters } = market.broadcast.platform;
+    await deadLetters.append({ subject: SUBJECTS.replay(state.id), data: Buffer.from(JSON.stringify(state)) });
+    return state.id;
+  }
+
+  const takeUp = (id: string) =>
+    market.broadcast.platform.timers.schedule({ kind: "replay", intentId: id }, Date.now());
+
+  const note = (letter: string, word: LetterReplay) =>
+    market.broadcast.platform.deadLetters.append({
+      subject: SUBJECTS.letterFollowUp(letter, "replayed"),
+      data: encodeFollowUp(word),
+    });
+
+  test("tells it no second time, and sends it under the attempt that was told", async () => {
+    const id = await deadIntent();
+    const letter = letterOf(id, away);
+    const replay = await leftBehind(letter);
+    const { topic, trace_id } = (await market.eventsOf(id))[0]!;
+    const data = { intent_id: id, node_ids: [away.id], attempt: 4, replay_id: replay, dead_letter_ids: [letter] };
+    await market.broadcast.platform.events.append(
+      buildEvent("DELIVERY_REPLAYED", data, { topic, traceId: trace_id, key: ["of the one that died"] }),
+    );
+    await takeUp(replay);
+    expect((await done(replay)).progress).toMatchObject({ looked_at: 1, sent: 1 });
+    expect(await eventsAbout(id, "DELIVERY_REPLAYED")).toEqual([data]);
+    await eventually(() => attemptsAt(away, id).length === 4);
+    expect(attemptsAt(away, id)).toEqual([1, 2, 3, 4]);
+  });
+
+  test("does not send it again when it was noted as sent", async () => {
+    const id = await deadIntent();
+    const replay = await leftBehind(letterOf(id, away));
+    await note(letterOf(id, away), { replay_id: replay, time: inMs(0), outcome: "sent", attempt: 4 });
+    await takeUp(replay);
+    expect((await done(replay)).progress).toMatchObject({ looked_at: 1, sent: 1 });
+    expect(attemptsAt(away, id)).toEqual([1, 2, 3]);
+  });
+
+  test("hands a message over no second time when its handler took the process along", async () => {
+    const { id, letter } = await poisonedIntent();
+    await redis.del(`{outcry}:dlv:${id}`);
+    const replay = await leftBehind(letter);
+    await note(letter, { replay_id: replay, time: inMs(0), outcome: "begun" });
+    await takeUp(replay);
+    expect((await done(replay)).progress).toMatchObject({ looked_at: 1, sent: 0, failed: 1 });
+    expect(await detailOf(letter)).toMatchObject({
+      status: "open",
+      replayed: { outcome: "failed", cause: "its process ended while it ran" },
+    });
+    expect(away.heardOf("intent", id)).toHaveLength(0);
+    const again = await done((await start({ filter: { ids: [letter] } })).id); // only when somebody asks for it
+    expect(again.progress).toMatchObject({ sent: 1, recovered: 1 });
+  }, 60_000);
+
+  test("is left to whoever has it when another process starts", async () => {
+    const id = await deadIntent();
+    const replay = await leftBehind(letterOf(id, away));
+    const { timers } = market.broadcast.platform;
+    await timers.ensure({ kind: "replay", intentId: replay }, Date.now() + 60_000);
+    await timers.ensure({ kind: "replay", intentId: replay }, Date.now()); // as each start of a service does
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect((await replayOf(replay)).progress.sent).toBe(0);
+    await takeUp(replay);
+    await done(replay);
+    await eventually(() => attemptsAt(away, id).length === 4);
+    expect(attemptsAt(away, id)).toEqual([1, 2, 3, 4]);
+  });
 });
 
 describe("bad input", () => {

@@ -3,6 +3,7 @@ import { createAppender } from "./append.js";
 import type { Backbone } from "./connect.js";
 import { bytes, makeStream, startNats, SYNC_LATER, text } from "./nats-server.fixture.js";
 import type { TestServer } from "./nats-server.fixture.js";
+import { countMessages, readLast, subjectsOf } from "./read-last.js";
 import { getBySeq, getLast, readAll, readBatch, streamHead } from "./read.js";
 
 const COUNT = 2_500; // more than two pages
@@ -60,6 +61,23 @@ describe("reading", () => {
     expect(await sequences({ fromSeq: 1_001, upToSeq: 2_003 })).toHaveLength(1_003);
     expect(await sequences({ filter: "t.3" })).toHaveLength(COUNT / 5);
     expect(await sequences({ fromSeq: COUNT + 1 })).toEqual([]);
+  });
+
+  test("the last messages of many subjects come at once, and only those that are there", async () => {
+    const lasts = await readLast(backbone, "T", ["t.1", "t.4", "t.none"]);
+    expect(lasts.map(({ subject, seq }) => `${subject} ${seq}`)).toEqual([`t.1 ${COUNT - 4}`, `t.4 ${COUNT - 1}`]);
+    expect((await readLast(backbone, "T", ["t.*"])).map(({ seq }) => COUNT - seq)).toEqual([4, 3, 2, 1, 0]);
+    expect(await readLast(backbone, "T", ["t.none"])).toEqual([]);
+    expect(await readLast(backbone, "T", [])).toEqual([]);
+    const many = Array.from({ length: 1_000 }, (_, index) => `t.none.${index}`);
+    expect(await readLast(backbone, "T", [...many, "t.2"])).toHaveLength(1);
+  });
+
+  test("subjects are listed and messages counted by a filter", async () => {
+    expect((await subjectsOf(backbone, "T", "t.*")).toSorted()).toEqual(["t.0", "t.1", "t.2", "t.3", "t.4"]);
+    expect(await subjectsOf(backbone, "T", "t.none")).toEqual([]);
+    expect(await countMessages(backbone, "T", "t.3")).toBe(COUNT / 5);
+    expect(await countMessages(backbone, "T", "t.none")).toBe(0);
   });
 
   test("leaves no pending request behind, also when the reader breaks off", async () => {

@@ -23,10 +23,15 @@ interface Trail {
 }
 
 /**
- * Of these nodes, those that the log calls dead. The caller names whom the row, or the end, knows to be dead no more: an answer that
- * came behind the end is in the log and changed nothing. One whose answer is not in the log yet is a quote that is being judged.
+ * Of these nodes, those that the log calls dead and that answered afterwards. The caller names whom the row, or the end, knows to be
+ * dead no more: an answer that came behind the end is in the log and changed nothing. `quoted`: of whom a stored quote counts
+ * although its judge has not told it yet.
  */
-export function recoveriesOf(events: readonly Event[], nodes: ReadonlySet<string>): Recovered[] {
+export function recoveriesOf(
+  events: readonly Event[],
+  nodes: ReadonlySet<string>,
+  quoted: ReadonlySet<string> = new Set(),
+): Recovered[] {
   const trails = new Map<string, Trail>();
   const trail = (node: string): Trail => {
     let found = trails.get(node);
@@ -37,9 +42,11 @@ export function recoveriesOf(events: readonly Event[], nodes: ReadonlySet<string
     for (const id of ids) if (nodes.has(id)) change(trail(id));
   };
   for (const event of events) follow(event, each);
-  return [...trails].flatMap(([nodeId, { dead, by = "quote", attempts, replayId, told }]) =>
-    dead ? [{ nodeId, by, attempts, told, ...(replayId === undefined ? {} : { replayId }) }] : [],
-  );
+  return [...trails].flatMap(([nodeId, { dead, by = quoted.has(nodeId) ? "quote" : undefined, ...trailed }]) => {
+    if (!dead || by === undefined) return [];
+    const { attempts, replayId, told } = trailed;
+    return [{ nodeId, by, attempts, told, ...(replayId === undefined ? {} : { replayId }) }];
+  });
 }
 
 function follow(event: Event, each: (ids: readonly string[], change: (of: Trail) => void) => void): void {

@@ -25,15 +25,19 @@ export interface TellRecoveredDeps {
 
 const END_TYPES = new Set<EventType>(Object.values(END_EVENTS));
 
-/** `nodes`: those of which row or end say that they are dead no more. */
+/** `nodes`: of whom row or end say that they are dead no more; `quoted`: those of them of whom the end says that a quote counts. */
 export async function tellRecovered(
   deps: TellRecoveredDeps,
   intent: LoadedIntent,
   nodes: readonly string[],
+  quoted: readonly string[] = [],
 ): Promise<void> {
-  const wanted = new Set(nodes);
-  const events = await deps.events.appendDecided(intent.topic, (topic) => nextUntold(deps, intent, topic, wanted));
-  const told = recoveriesOf(events, wanted).filter((one) => one.told);
+  const [wanted, counting] = [new Set(nodes), new Set(quoted)];
+  const recovered = (topic: readonly Event[]): Recovered[] => recoveriesOf(topic, wanted, counting);
+  const events = await deps.events.appendDecided(intent.topic, (topic) =>
+    nextUntold(deps, intent, topic, recovered(topic)),
+  );
+  const told = recovered(events).filter((one) => one.told);
   await Promise.all(told.map((one) => markLetter(deps, intent.id, one)));
 }
 
@@ -42,10 +46,10 @@ function nextUntold(
   deps: TellRecoveredDeps,
   intent: LoadedIntent,
   topic: readonly Event[],
-  wanted: ReadonlySet<string>,
+  recovered: readonly Recovered[],
 ): Event | undefined {
   if (topic.some(({ type }) => END_TYPES.has(type))) return undefined;
-  const untold = recoveriesOf(topic, wanted).filter((one) => !one.told);
+  const untold = recovered.filter((one) => !one.told);
   const [first] = untold;
   if (first === undefined) return undefined;
   const { by, attempts } = first;

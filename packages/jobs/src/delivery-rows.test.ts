@@ -131,6 +131,26 @@ describe("record", () => {
     });
   });
 
+  test("an attempt by hand is counted for a dead delivery alone, and drives no retry", async () => {
+    await open("int_r", NODES.slice(0, 2));
+    expect(await rows.beginReplay("int_r", 0, 4)).toBe("answered"); // pending: its attempts are the service's own
+    await rows.markDead("int_r", [0]);
+    expect(await rows.beginReplay("int_r", 0, 4)).toBe("begun");
+    expect(await rows.beginReplay("int_r", 0, 4)).toBe("begun"); // told twice, counted once
+    const found = await rows.read("int_r");
+    if (found.kind !== "open") throw new Error(found.kind);
+    expect(found.row.deliveries[0]).toEqual({ state: "dead", attempts: 4 });
+    expect(found.row.attempt).toBe(1);
+    await recordOne("int_r", { index: 0, to: "acked" });
+    expect(await rows.beginReplay("int_r", 0, 5)).toBe("answered");
+    await rows.markDead("int_r", [1]);
+    await rows.beginEnding("int_r", { outcome: "closed", by: "bkd_x", atMs: 1 });
+    expect(await rows.beginReplay("int_r", 1, 5)).toBe("ending");
+    await rows.finishEnd("int_r");
+    expect(await rows.beginReplay("int_r", 1, 5)).toBe("ended");
+    expect(await rows.beginReplay("int_none", 0, 5)).toBe("unknown");
+  });
+
   test("answers each intent of a pipeline on its own: known, unknown, ending, ended", async () => {
     await Promise.all([open("int_1"), open("int_2"), open("int_3")]);
     await rows.beginEnding("int_2", { outcome: "closed", by: "bkd_x", atMs: 1 });
@@ -212,12 +232,14 @@ describe("lost data", () => {
       () => rows.pending("int_j"),
       () => rows.beginAttempt("int_j", 2, [0], RETRY),
       () => rows.markDead("int_j", [0]),
+      () => rows.beginReplay("int_j", 0, 4),
       () => rows.read("int_j"),
       () => rows.beginEnding("int_j", { outcome: "closed", by: "x", atMs: 1 }),
       () => rows.isEnding("int_j"),
       () => rows.finishEnd("int_j"),
       () => timers.claimDue(1, 1, 1),
       () => timers.schedule({ kind: "end", intentId: "int_j" }, 1),
+      () => timers.ensure({ kind: "replay", intentId: "rpl_j" }, 1),
       () => timers.nextDue(),
     ];
     for (const verb of verbs) expect(await verb().catch(isRebuildNeeded)).toBe(true);

@@ -5,6 +5,7 @@ import {
   livePrefix,
   nodeInboxPrefix,
   parseAnswer,
+  parseDeadLetter,
   parseIntentSubject,
   parseTopic,
   STREAMS,
@@ -216,5 +217,36 @@ describe("topics", () => {
     `live.x.rt.intent.a.b.c`,
   ])("a topic is not %j", (subject) => {
     expect(parseTopic(subject)).toBeUndefined();
+  });
+});
+
+describe("dead letters", () => {
+  const delivery = SUBJECTS.deadDelivery(intent, node);
+  const message = SUBJECTS.deadMessage(STREAMS.quotes, 42);
+
+  test("are told apart by their subjects alone", () => {
+    expect(parseDeadLetter(delivery)).toEqual({ kind: "delivery", intent, node });
+    expect(parseDeadLetter(message)).toEqual({ kind: "message", stream: "QUOTES", sequence: 42 });
+    const all = [delivery, message, SUBJECTS.replay(newId("rpl")), SUBJECTS.letterFollowUp(delivery, "discarded")];
+    expect(all.filter((subject) => matches(SUBJECTS.allDeadDeliveries, subject))).toEqual([delivery]);
+    expect(all.filter((subject) => matches(SUBJECTS.allDeadMessages, subject))).toEqual([message]);
+    expect(all.filter((subject) => matches(SUBJECTS.letterFollowUps(delivery), subject))).toEqual([all[3]]);
+    expect(all.filter((subject) => matches(SUBJECTS.allReplays, subject))).toEqual([all[2]]);
+  });
+
+  test.each([
+    SUBJECTS.letterFollowUp(delivery, "replayed"),
+    SUBJECTS.letterFollowUp(message, "recovered"),
+    SUBJECTS.replay(newId("rpl")),
+    "dead.*.*",
+    "dead.>",
+    `dead.${intent}`,
+    `dead.${intent}.*`,
+    "dead.consumer.QUOTES.0",
+    "dead.consumer.QUOTES.*",
+    "dead.consumer.QUOTES.99999999999999999",
+    "",
+  ])("%j is none", (subject) => {
+    expect(parseDeadLetter(subject)).toBeUndefined();
   });
 });

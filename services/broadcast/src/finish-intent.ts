@@ -109,8 +109,10 @@ async function quotesJudged(deps: FinishDeps, intent: LoadedIntent, end: EndReco
 async function recoveriesTold(deps: FinishDeps, intent: LoadedIntent, end: EndRecord, stored: Stored): Promise<void> {
   if (stored.time - intent.storedMs < deps.ackTimeoutMs) return;
   const deliveries = unpackDeliveries(end.deliveries);
-  const alive = intent.record.targets.filter((_, index) => deliveries[index]!.state !== "dead");
-  await tellRecovered(deps, intent, alive);
+  const { targets } = intent.record;
+  const alive = targets.filter((_, index) => deliveries[index]!.state !== "dead");
+  const quoted = targets.filter((_, index) => deliveries[index]!.state === "quoted");
+  await tellRecovered(deps, intent, alive, quoted);
 }
 
 async function appendEnd(deps: FinishDeps, intent: LoadedIntent, end: EndRecord, repeated: boolean): Promise<void> {

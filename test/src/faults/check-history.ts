@@ -4,6 +4,7 @@
 import { foldIntent, unpackDeliveries } from "@outcry/delivery";
 import { END_EVENTS, EVENTS, type EventData, type EventType, parseTopic } from "@outcry/protocol";
 import { checkDeadLetters, checkQuotes } from "./check-quotes.js";
+import { checkRecoveries } from "./check-recoveries.js";
 import {
   type CheckReport,
   type Count,
@@ -93,6 +94,7 @@ function checkIntent(history: History, index: Index, intent: IntentEntry, say: S
   }
   checkAttempts(history, intent, say);
   checkDeliveries(history, intent, end, say, add);
+  checkRecoveries(intent, end, say, add);
 }
 
 /** One DELIVERY_RETRYING per attempt, none beyond the threshold. */
@@ -113,6 +115,12 @@ function checkDeliveries(
   add: Count,
 ): void {
   const final = unpackDeliveries(end.value.deliveries);
+  // The threshold is that of automatic attempts: an operator's come on top, and are told.
+  const replayed = new Set(
+    events.flatMap(({ value }) =>
+      value.type === "DELIVERY_REPLAYED" ? (value.data as EventData<"DELIVERY_REPLAYED">).node_ids : [],
+    ),
+  );
   if (final.length !== targets.length) return say("deliveries_count", `${id}: ${final.length} of ${targets.length}`);
   const before = events.filter(({ timeMs }) => timeMs <= end.timeMs - ANSWER_RACE_MS).map(({ value }) => value);
   const log = foldIntent(targets, before).deliveries;
@@ -126,7 +134,7 @@ function checkDeliveries(
     add(`deliveries ${state}`);
     const where = `${id} ${node}: ${state} after ${attempts}, the log says ${log.get(node)!.state}`;
     if (state === "pending" || state === "acked") say("delivery_not_final", where);
-    if (attempts > attemptsMax) say("attempts_exceeded", where);
+    if (attempts > attemptsMax && !replayed.has(node)) say("attempts_exceeded", where);
     if (state === "dead" && healthy.includes(node)) {
       const stalled = stalls.some(({ fromMs, toMs }) => fromMs < end.timeMs && toMs > end.timeMs - STALL_EXCUSES_MS);
       if (stalled) add("deliveries dead after a stall of the nodes' process");

@@ -106,7 +106,33 @@ export const PLANTS: Readonly<Record<string, (history: History) => void>> = {
     const [, intent, node] = letter!.subject.split(".") as [string, string, string];
     setState(history, intent, node, "timed_out");
   },
+  recovery_lost: (history) => void answerBehindDeath(history),
+  recovery_doubled: (history) => {
+    const told = answerBehindDeath(history);
+    history.record.events.push(told, { ...told, value: { ...told.value, id: `${told.value.id}2` } });
+  },
+  // Told of one that never answered.
+  recovery_of_none: (history) => {
+    const told = answerBehindDeath(history);
+    const { intent_id, node_ids } = told.value.data as EventData<"DELIVERY_RECOVERED">;
+    setState(history, intent_id, node_ids[0]!, "dead");
+    history.record.events.push(told);
+  },
 };
+
+/** A delivery that ended dead is said to have answered right behind its death. Returns the word of it, which is not in the log yet. */
+function answerBehindDeath(history: History): Entry<Event> {
+  const { record } = history;
+  const [, intent, node] = record.deadLetters[0]!.subject.split(".") as [string, string, string];
+  setState(history, intent, node, "quoted");
+  const died = record.events.find(
+    ({ value }) =>
+      value.type === "DELIVERY_DEAD_LETTERED" && (value.data as { node_ids: string[] }).node_ids.includes(node),
+  )!;
+  const data = { intent_id: intent, node_ids: [node], by: "quote" as const, attempts: 3 };
+  const value = { ...died.value, id: `${died.value.id}1`, type: "DELIVERY_RECOVERED" as const, data };
+  return { ...died, value };
+}
 
 const first = ({ record }: History, type: EventType): Entry<Event> =>
   record.events.find(({ value }) => value.type === type)!;

@@ -3,7 +3,7 @@
 import { type Backbone, connectBackbone, readAll, type Stored } from "@outcry/backbone";
 import { type EndRecord, type IntentRecord, QUOTE_SIGNATURE_HEADER } from "@outcry/delivery";
 import type { Brokers } from "@outcry/dev";
-import { type Event, silentLog, STREAMS, systemClock } from "@outcry/protocol";
+import { type Event, parseDeadLetter, silentLog, STREAMS, systemClock } from "@outcry/protocol";
 
 export interface Entry<T> {
   seq: number;
@@ -74,7 +74,10 @@ export async function openRecord(brokers: Brokers): Promise<RecordReader> {
         const signed = stored.headers.last(QUOTE_SIGNATURE_HEADER) !== undefined;
         copy.quotes.push(entry(stored, { envelope: textOf(stored), signed }));
       });
-      await readOn(STREAMS.deadLetters, (stored) => copy.deadLetters.push(entry(stored, json(stored) as DeadEntry)));
+      await readOn(STREAMS.deadLetters, (stored) => {
+        const isLetter = parseDeadLetter(stored.subject) !== undefined; // not what became of one, nor a replay
+        if (isLetter) copy.deadLetters.push(entry(stored, json(stored) as DeadEntry));
+      });
       return copy;
     },
     close: () => backbone.close(),
