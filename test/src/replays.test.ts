@@ -1,7 +1,8 @@
 // Replays of dead letters on real servers: what they count, send, skip and tell; and messages that were set aside and handed over again.
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { encodeFollowUp, type ReplayState } from "@outcry/delivery";
+import { createAppender } from "@outcry/backbone";
+import { encodeFollowUp, type ReplayState, setMessageAside } from "@outcry/delivery";
 import {
   type AcksView,
   buildEvent,
@@ -365,6 +366,57 @@ describe("a message that was set aside", () => {
       away.ack(await away.hears(id));
       expect(await dryRun({ filter: { ids: [letter] } })).toMatchObject({ valid: 0, invalid: { already_answered: 1 } });
       expect((await market.stored(STREAMS.deadLetters, letter)).length).toBe(1);
+    },
+    TEST_TIMEOUT_MS,
+  );
+});
+
+describe("a quote that was set aside", () => {
+  test(
+    "is queued once more, and judged",
+    async () => {
+      const id = await backend.broadcast({ routing: { targets: [steady.id, away.id] }, quote_deadline: inMs(60_000) });
+      const heard = await away.hears(id);
+      away.ack(heard);
+      await market.manager.consumers.pause(STREAMS.quotes, "intake", new Date(Date.now() + 60_000)); // it is not fed
+      expect(await away.ask(id, away.quote(heard))).toMatchObject({ kind: "stored" });
+      const stored = (await market.last(STREAMS.quotes, SUBJECTS.quotesOf(id)))!;
+      const letter = SUBJECTS.deadMessage(STREAMS.quotes, stored.seq);
+      await setMessageAside(market.broadcast.platform, stored, 3, new Error("could not be queued"));
+
+      const replay = await done((await start({ filter: { ids: [letter] } })).id);
+      expect(replay.progress).toMatchObject({ sent: 1, failed: 0 });
+      expect((await market.quotesOf(backend, id, 1)).quotes.map(({ node_id }) => node_id)).toEqual([away.id]);
+      expect(await dryRun({ filter: { ids: [letter] } })).toMatchObject({ invalid: { already_answered: 1 } });
+      await market.manager.consumers.resume(STREAMS.quotes, "intake");
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test(
+    "is an open letter again when it fails again, whoever finds that",
+    async () => {
+      const { backbone, deadLetters } = market.broadcast.platform;
+      const appender = createAppender(backbone, { stream: STREAMS.quotes });
+      const subject = "quotes.a:b.c.d"; // ids that are none: no job can be made of it
+      await appender.append({ subject, data: Buffer.from("{}") });
+      const stored = (await market.last(STREAMS.quotes, subject))!;
+      const letter = SUBJECTS.deadMessage(STREAMS.quotes, stored.seq);
+      await eventually(() => market.last(STREAMS.deadLetters, letter), 30_000);
+      const replay = await done((await start({ filter: { ids: [letter] } })).id);
+      expect(replay.progress).toMatchObject({ sent: 0, failed: 1 });
+      expect((await detailOf(letter)).status).toBe("open");
+
+      // As when its worker gives it up a moment after the replay has queued it.
+      const word = { replay_id: newId("rpl"), time: inMs(0), outcome: "sent" } as const;
+      await deadLetters.append({ subject: SUBJECTS.letterFollowUp(letter, "replayed"), data: encodeFollowUp(word) });
+      expect((await detailOf(letter)).status).toBe("replayed");
+      await setMessageAside(market.broadcast.platform, stored, 5, new Error("again"));
+      await setMessageAside(market.broadcast.platform, stored, 5, new Error("again"));
+      expect(await detailOf(letter)).toMatchObject({
+        status: "open",
+        replayed: { replay_id: word.replay_id, outcome: "failed", cause: "Error: again" },
+      });
     },
     TEST_TIMEOUT_MS,
   );
