@@ -137,21 +137,26 @@ async function recordWindows(deps: ResponseLogDeps, outage: Outage, windows: Win
       ),
     );
     appended.forEach((window, index) => settle(deps, window, results[index]!));
-    await Promise.all(appended.map((window, index) => tellOfDead(deps, outage, window, results[index]!)));
+    const back = appended.flatMap(({ intent }, index) => backFromDead(intent, results[index]!));
+    await Promise.all(back.map((recovered) => tellRecovered(deps, outage, recovered)));
   } catch (error) {
     for (const { settle: one } of appended) one.reject(error);
   }
 }
 
-async function tellOfDead(
-  deps: ResponseLogDeps,
-  outage: Outage,
-  { intent }: Window,
-  result: RecordResult,
-): Promise<void> {
-  if (result.kind !== "recorded") return;
-  const nodes = result.applied.flatMap(({ index, from }) => (from === "dead" ? [intent.record.targets[index]!] : []));
-  if (nodes.length === 0) return;
+interface BackFromDead {
+  intent: LoadedIntent;
+  nodes: string[];
+}
+
+function backFromDead(intent: LoadedIntent, result: RecordResult): BackFromDead[] {
+  if (result.kind !== "recorded" || result.applied.every(({ from }) => from !== "dead")) return [];
+  const applied = result.applied.filter(({ from }) => from === "dead");
+  return [{ intent, nodes: applied.map(({ index }) => intent.record.targets[index]!) }];
+}
+
+/** Behind the answers, which nobody has to wait for any more. */
+async function tellRecovered(deps: ResponseLogDeps, outage: Outage, { intent, nodes }: BackFromDead): Promise<void> {
   await repeated(deps, outage, () => deps.onRecovered(intent, nodes)).catch((error: unknown) =>
     deps.log.warn({ err: error, intent_id: intent.id }, "a recovery is not told yet; the end will tell it"),
   );

@@ -129,8 +129,9 @@ function addEvent(intent: LoadedIntent, wanted: Map<string, TimelineNode>, { typ
     case "INTENT_BROADCASTED":
       for (const node of wanted.values()) node.attempts.push({ attempt: 1, ...at(intent, time) });
       return;
-    case "DELIVERY_RETRYING": {
-      const { node_ids, attempt } = data as EventData<"DELIVERY_RETRYING">;
+    case "DELIVERY_RETRYING":
+    case "DELIVERY_REPLAYED": {
+      const { node_ids, attempt } = data as EventData<"DELIVERY_RETRYING" | "DELIVERY_REPLAYED">;
       for (const id of node_ids) wanted.get(id)?.attempts.push({ attempt, ...at(intent, time) });
       return;
     }

@@ -34,14 +34,19 @@ export async function replayDeliveries(
   letters: readonly FoundLetter[],
   hold: Hold,
 ): Promise<Map<string, LetterOutcome>> {
-  const outcomes = new Map<string, LetterOutcome>();
-  for (const [intentId, group] of groupsOf(letters, ({ content }) => (content as DeadDelivery).intent_id)) {
-    stillHeld(hold, deps.clock.now());
-    const intent = await deps.book.get(intentId);
-    if (intent === undefined) for (const { id } of group) outcomes.set(id, { skipped: "intent_unknown" });
-    else for (const [id, outcome] of await replayIntent(deps, replayId, intent, group)) outcomes.set(id, outcome);
-  }
-  return outcomes;
+  const byIntent = groupsOf(letters, ({ content }) => (content as DeadDelivery).intent_id);
+  // All come to their end before one's failure is told: the slice is then done again, and must not meet itself.
+  const settled = await Promise.allSettled(
+    [...byIntent].map(async ([intentId, group]): Promise<[string, LetterOutcome][]> => {
+      const intent = await deps.book.get(intentId);
+      stillHeld(hold, deps.clock.now());
+      if (intent === undefined) return group.map(({ id }) => [id, { skipped: "intent_unknown" }]);
+      return [...(await replayIntent(deps, replayId, intent, group))];
+    }),
+  );
+  const failed = settled.find(({ status }) => status === "rejected");
+  if (failed?.status === "rejected") throw failed.reason;
+  return new Map(settled.flatMap((one) => (one.status === "fulfilled" ? one.value : [])));
 }
 
 async function replayIntent(
