@@ -244,6 +244,17 @@ describe("administration", () => {
     await client.createInvite();
     await client.createToken({ buyer_id: "42", channels: ["buyer:42"] });
     await client.deadLetters({ limit: 5 });
+    await client.deadLetters({ kind: "delivery", status: "open", cause: "ack timeout" });
+    await client.deadLetterGroups("node", { since: "2026-11-20T00:00:00.000Z" });
+    await client.deadLetter("dead.a.b");
+    await client.discardDeadLetter("dead.a.b", "a duplicate");
+    await client.replays.dryRun({ filter: { kind: "delivery" } });
+    await client.replays.start({ filter: {}, rate_per_second: 5, reason: "back" });
+    await client.replays.list({ limit: 1 });
+    await client.replays.get("rpl_1");
+    await client.replays.pause("rpl_1", "too fast");
+    await client.replays.resume("rpl_1");
+    await client.replays.cancel("rpl_1");
     await client.nodes.list({ status: "suspended", cursor: "a b" });
     await client.nodes.get(id);
     await client.nodes.update(id, { name: "x" });
@@ -263,6 +274,17 @@ describe("administration", () => {
       "POST /v1/invites {}",
       'POST /v1/tokens {"buyer_id":"42","channels":["buyer:42"]}',
       "GET /v1/dead-letters?limit=5",
+      "GET /v1/dead-letters?kind=delivery&status=open&cause=ack+timeout",
+      "GET /v1/dead-letters/groups?by=node&since=2026-11-20T00%3A00%3A00.000Z",
+      "GET /v1/dead-letters/dead.a.b",
+      'POST /v1/dead-letters/dead.a.b/discard {"reason":"a duplicate"}',
+      'POST /v1/dead-letters/replays {"filter":{"kind":"delivery"},"dry_run":true}',
+      'POST /v1/dead-letters/replays {"filter":{},"rate_per_second":5,"reason":"back"}',
+      "GET /v1/dead-letters/replays?limit=1",
+      "GET /v1/dead-letters/replays/rpl_1",
+      'POST /v1/dead-letters/replays/rpl_1/pause {"reason":"too fast"}',
+      "POST /v1/dead-letters/replays/rpl_1/resume {}",
+      "POST /v1/dead-letters/replays/rpl_1/cancel {}",
       "GET /v1/nodes?status=suspended&cursor=a+b",
       `GET /v1/nodes/${id}`,
       `PATCH /v1/nodes/${id} {"name":"x"}`,
