@@ -58,11 +58,11 @@ function checkView(
 /** Dead letters are the deliveries that ended dead, once each, and those that recovered before the end. */
 export function checkDeadLetters(history: History, index: Index, say: Say, add: Count): void {
   const { record, attemptsMax } = history;
-  const told = new Set<string>();
-  for (const { value } of record.events) {
+  const told = new Map<string, number>(); // place of the event
+  for (const { value, seq } of record.events) {
     if (value.type !== "DELIVERY_DEAD_LETTERED") continue;
     const { intent_id, node_ids } = value.data as EventData<"DELIVERY_DEAD_LETTERED">;
-    for (const node of node_ids) told.add(`dead.${intent_id}.${node}`);
+    for (const node of node_ids) told.set(`dead.${intent_id}.${node}`, seq);
   }
   const dead = new Set<string>();
   for (const intent of index.intents.values()) {
@@ -79,17 +79,18 @@ export function checkDeadLetters(history: History, index: Index, say: Say, add: 
     if (letter!.value.cause === "" || letter!.value.attempts > attemptsMax) say("dead_letter_malformed", subject);
     if (!told.has(subject)) say("dead_letter_untold", subject);
     if (dead.has(subject)) continue;
-    if (answeredBehind(index, subject, letter!.timeMs)) add("recovered deliveries");
+    if (answeredBehind(index, subject, told.get(subject) ?? Infinity)) add("recovered deliveries");
     else say("dead_letter_of_living", subject);
   }
   for (const subject of dead) if (!index.dead.has(subject)) say("dead_letter_lost", subject);
 }
 
-function answeredBehind(index: Index, subject: string, timeMs: number): boolean {
+/** Its letter may be written a moment later: what counts is the log's own order. */
+function answeredBehind(index: Index, subject: string, toldSeq: number): boolean {
   const [, intentId, node] = subject.split(".");
   return (index.intents.get(intentId!)?.events ?? []).some(
-    ({ value, timeMs: at }) =>
-      at >= timeMs &&
+    ({ value, seq }) =>
+      seq > toldSeq &&
       value.type === "NODE_RESPONDED" &&
       (value.data as EventData<"NODE_RESPONDED">).responses.some(({ node_id }) => node_id === node),
   );

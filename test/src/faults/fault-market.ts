@@ -22,6 +22,7 @@ const MANNERS: readonly Manner[] = [
   "slow",
   "ackOnly",
   "late",
+  "back",
   "silent",
 ];
 const HEALTHY: readonly Manner[] = ["quote", "quote", "twoQuotes", "decline", "slow", "tardy", "tardy"];

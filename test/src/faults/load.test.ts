@@ -34,7 +34,13 @@ describe("a load of intents", () => {
       "deliveries declined",
       "deliveries timed_out",
     ];
-    for (const kind of [...kinds, "deliveries dead", "deliveries cancelled", "QUOTE_RECEIVED"]) {
+    for (const kind of [
+      ...kinds,
+      "deliveries dead",
+      "deliveries recovered",
+      "deliveries cancelled",
+      "QUOTE_RECEIVED",
+    ]) {
       expect([kind, checked.report.counts[kind] ?? 0]).not.toEqual([kind, 0]);
     }
   });

@@ -10,10 +10,12 @@ import { seeded } from "./sizes.js";
 
 /**
  * `ackOnly` never quotes; `tardy` takes a moment for its ack, longer than the ack timeout; `late` answers from the second
- * attempt on; `silent` never answers at all.
+ * attempt on; `back` accepts when its delivery has just been called dead; `silent` never answers at all.
  */
-export type Manner = "quote" | "twoQuotes" | "decline" | "slow" | "ackOnly" | "tardy" | "late" | "silent";
-const BARE = new Set<Manner>(["tardy", "late", "silent"]);
+export type Manner = "quote" | "twoQuotes" | "decline" | "slow" | "ackOnly" | "tardy" | "late" | "back" | "silent";
+const BARE = new Set<Manner>(["tardy", "late", "back", "silent"]);
+const UNHEALTHY = new Set<Manner>(["late", "back", "silent"]);
+const BACK_FROM = 3; // the last attempt
 const TARDY_MS = 1_300;
 const CONCURRENCY = 1_000; // slow is the single answer: a queue in front of it would time out under a burst, and rightly
 
@@ -68,7 +70,7 @@ export async function startSeller(deps: SellerDeps, name: string, manner: Manner
     if (outcome.kind === "stored") stored.push({ intentId, nodeId, quoteId, digest: outcome.digest });
   });
   const stop = BARE.has(manner) ? await replaceByBare(node, manner, credentials!, natsSeed) : () => drain(node);
-  return { nodeId, manner, healthy: manner !== "late" && manner !== "silent", stored, stop };
+  return { nodeId, manner, healthy: !UNHEALTHY.has(manner), stored, stop };
 }
 
 async function drain(node: SellerNode): Promise<void> {
@@ -119,17 +121,25 @@ async function replaceByBare(node: SellerNode, manner: Manner, credentials: Node
   connection.subscribe(SUBJECTS.nodeIntent(nodeId), {
     callback: (_error, message) => {
       const attempt = Number(message.headers?.get("Outcry-Attempt"));
-      if (manner === "tardy") setTimeout(() => decline(connection, nodeId, message, attempt), TARDY_MS).unref();
-      else if (attempt >= 2) decline(connection, nodeId, message, attempt);
+      const say = (status: "accepted" | "declined") => answer(connection, nodeId, message, attempt, status);
+      if (manner === "tardy") setTimeout(say, TARDY_MS, "declined").unref();
+      else if (manner === "back" && attempt >= BACK_FROM) setTimeout(say, TARDY_MS, "accepted").unref();
+      else if (manner === "late" && attempt >= 2) say("declined");
     },
   });
   await connection.flush();
   return () => connection.close();
 }
 
-function decline(connection: NatsConnection, nodeId: string, message: Msg, attempt: number): void {
+function answer(
+  connection: NatsConnection,
+  nodeId: string,
+  message: Msg,
+  attempt: number,
+  status: "accepted" | "declined",
+): void {
   if (connection.isClosed()) return;
   const { id } = message.json<{ id: string }>();
-  const ack = buildAck(digestOf(message.data), attempt, "declined", "capacity");
+  const ack = buildAck(digestOf(message.data), attempt, status, status === "declined" ? "capacity" : undefined);
   connection.publish(SUBJECTS.ack(nodeId, id), canonicalize(ack)); // dropped while the connection is down
 }
