@@ -7,10 +7,22 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { connect, credsAuthenticator } from "@nats-io/transport-node";
 import { getLast, newKeyPair, readAll, type KeyPair, type Stored } from "@outcry/backbone";
-import { type BroadcastService, type PipelineMetrics, startBroadcast } from "@outcry/broadcast";
+import {
+  type BroadcastOptions,
+  type BroadcastService,
+  NO_QUOTAS,
+  type PipelineMetrics,
+  startBroadcast,
+} from "@outcry/broadcast";
 import { type PlatformOptions, readTopic } from "@outcry/delivery";
 import type { Brokers } from "@outcry/dev";
-import { type IntakeMetrics, type IntakeService, startIntake } from "@outcry/intake";
+import {
+  type IntakeMetrics,
+  type IntakeOptions,
+  type IntakeService,
+  NO_NODE_QUOTAS,
+  startIntake,
+} from "@outcry/intake";
 import { createNode, type IntentHandler, type NodeDescription, type SellerNode } from "@outcry/node";
 import {
   type ApiKeyCreated,
@@ -47,6 +59,8 @@ export interface MarketOptions {
   attemptsMax?: number;
   /** Deliveries of one message of the record before it is set aside. */
   deliveriesMax?: number;
+  quotas?: Partial<NonNullable<BroadcastOptions["quotas"]>>;
+  nodeQuotas?: Partial<NonNullable<IntakeOptions["quotas"]>>;
 }
 
 export async function startMarket(options: MarketOptions = {}): Promise<Market> {
@@ -79,6 +93,7 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     ackWindowMs: 5,
     attemptsMax: options.attemptsMax ?? 3,
     ...deliveries,
+    quotas: { ...NO_QUOTAS, ...options.quotas },
     metrics: counting(counts),
   });
   const url = await broadcast.listen({ host: "127.0.0.1", port: 0 });
@@ -87,6 +102,7 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     auth: brokers.auth,
     ackWindowMs: 5,
     ...deliveries,
+    quotas: { ...NO_NODE_QUOTAS, ...options.nodeQuotas },
     metrics: counting(counts),
   });
   const watch = await connect({

@@ -122,6 +122,7 @@ export const ERRORS = {
   shutting_down: row(9004, 503, true, "The service is stopping.", "Retry with the same Idempotency-Key."),
   timed_out: row(9005, 504, true, "The outcome is unknown.", "Repeat with the same id: it is applied once."),
   config_invalid: row(9006, 500, false, "The configuration has mistakes.", "Correct each named variable."),
+  rate_limited: row(9007, 429, true, "A limit of this caller is used up.", "Wait as long as Retry-After says, then repeat the same request; the detail names the limit, the cost and what is left."),
   internal: row(9999, 500, false, "A fault of the service.", "Report the request id."),
 } as const satisfies Record<string, ErrorRow>;
 
@@ -136,6 +137,8 @@ export interface ErrorPointer {
 interface OutcryErrorOptions {
   cause?: unknown;
   pointers?: ErrorPointer[];
+  /** When the same request may succeed, where that is known. */
+  retryAfterMs?: number | undefined;
 }
 
 /** An error of the table, with what happened this time. Thrown for broken callers and broken infrastructure only. */
@@ -144,12 +147,14 @@ export class OutcryError extends Error {
   readonly code: ErrorCode;
   readonly detail: string;
   readonly pointers: ErrorPointer[];
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, detail: string = ERRORS[code].meaning, options: OutcryErrorOptions = {}) {
     super(`${code}: ${detail}`, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.detail = detail;
     this.pointers = options.pointers ?? [];
+    this.retryAfterMs = options.retryAfterMs;
   }
 
   get number(): number {

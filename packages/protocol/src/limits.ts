@@ -52,6 +52,15 @@ export const LIMITS = {
   catchUpPerSecond: 100, // to one node: it has live intents to answer too
   catchUpEveryMs: 5 * SECOND, // a node that restarts in a loop costs no more than this
   endGraceMs: 100, // after the deadline, for quotes that are being stored
+  // rates (defaults), each per minute and for one of them; 0 in the configuration is none
+  deliveriesPerMinute: 600_000, // of a backend: 10,000/s, what a fan-out to every node of a large market needs
+  deliveryBytesPerMinute: 1024 * 1024 * 1024, // of a backend: 17 MB/s of intents on the way to nodes
+  quotesPerMinute: 60_000, // of a node: an answer to every intent of a busy market
+  quoteBytesPerMinute: 256 * 1024 * 1024, // of a node: four times its usual quotes at full rate
+  quotesSharePercent: 25, // of QUOTES that one node may hold: the other three quarters are the others'
+  acksPerMinute: 600_000, // of a node: ten for each intent of a busy market
+  requestsPerMinute: 60_000, // of an API key or token: 1,000/s
+  addressRequestsPerMinute: 6_000, // of an address without one: a thousand nodes behind it renew within a minute
   // streams
   intentsAgeMs: 8 * DAY, // seven days are promised, idempotency for 48 h of them
   quotesAgeMs: 30 * DAY, // a dispute about an answer

@@ -34,6 +34,13 @@ export async function broadcastFromContext(
     ackWindowMs: config.ackWindowMs,
     attemptsMax: config.attemptsMax,
     quoteWindowMs: config.quoteWindowDefaultMs,
+    quotas: {
+      deliveriesPerMinute: config.limitDeliveries,
+      deliveryBytesPerMinute: config.limitDeliveryBytes,
+      requestsPerMinute: config.limitRequests,
+      addressRequestsPerMinute: config.limitAddressRequests,
+      acksPerMinute: config.limitAcks,
+    },
     metrics: pipelineMetrics(metrics),
     onAnswered: ({ route, status, seconds }) =>
       metrics.observe("outcry_http_request_seconds", { route, status: String(status) }, seconds),

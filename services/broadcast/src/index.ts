@@ -1,3 +1,4 @@
 export { broadcastFromContext, type StartedBroadcast } from "./from-context.js";
 export type { PipelineMetrics } from "./metrics.js";
 export { type BroadcastOptions, type BroadcastService, startBroadcast } from "./service.js";
+export { NO_QUOTAS, type Quotas } from "./quotas.js";

@@ -10,6 +10,7 @@ import { collectAcks } from "./collect-acks.js";
 import { deadLetter } from "./dead-letter.js";
 import { dispatchIntent } from "./dispatch-intent.js";
 import { type EndDeps, endWhenDue } from "./end-intent.js";
+import { FloodGate } from "./flood-gate.js";
 import { KnownIntents } from "./known-intents.js";
 import { finishIntent } from "./finish-intent.js";
 import type { PipelineMetrics } from "./metrics.js";
@@ -25,6 +26,8 @@ export interface PipelineOptions {
   attemptsMax: number;
   /** Of one message of INTENTS before it is set aside. */
   deliveriesMax?: number;
+  /** Of one node; 0 = any number. */
+  acksPerMinute: number;
   metrics: PipelineMetrics;
 }
 
@@ -141,6 +144,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     book,
     responses,
     ended,
+    floods: new FloodGate(options.acksPerMinute, clock),
     clock,
     log,
     onAck: metrics.ack,

@@ -8,15 +8,18 @@ import { LIMITS, STREAMS } from "@outcry/protocol";
 import type { SigningKey } from "@outcry/signing";
 import { createAccessBook } from "./access/access-book.js";
 import { claimAdminKey } from "./access/api-keys.js";
+import { createBackendLimits } from "./backend-limits.js";
 import { publishServiceKeys } from "./access/service-keys.js";
 import { endIntent } from "./end-intent.js";
 import { type AppDeps, createApp } from "./http/app.js";
+import { createCallerLimits } from "./http/caller-limits.js";
 import type { App } from "./http/principal.js";
 import { explainRoutes } from "./http/routes/explain.js";
 import { deadLetterRoutes } from "./http/routes/dead-letters.js";
 import { intentRoutes } from "./http/routes/intents.js";
 import type { PipelineMetrics } from "./metrics.js";
 import { startPipeline } from "./pipeline.js";
+import { NO_QUOTAS, type Quotas } from "./quotas.js";
 import { watchRoom } from "./record-room.js";
 import { createRegistry } from "./registry/registry.js";
 import { createRevocations } from "./registry/revocations.js";
@@ -38,6 +41,8 @@ export interface BroadcastOptions {
   deliveriesMax?: number;
   /** For intents that name no deadline. */
   quoteWindowMs: number;
+  /** Without them nobody is limited. */
+  quotas?: Quotas;
   metrics: PipelineMetrics;
   onAnswered?: AppDeps["onAnswered"];
   tls?: AppDeps["tls"];
@@ -58,7 +63,7 @@ export interface BroadcastService {
 }
 
 export async function startBroadcast(options: BroadcastOptions): Promise<BroadcastService> {
-  const { auth, signingKeys } = options;
+  const { auth, signingKeys, quotas = NO_QUOTAS } = options;
   const [signingKey] = signingKeys;
   const platform = await connectPlatform(options.platform);
   const { backbone, book, rows, run, clock, log } = platform;
@@ -80,7 +85,10 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
 
   const trimmer = keepTrimming({ backbone, clock, log });
 
-  const pipeline = startPipeline(platform, { ...options, signingKey });
+  const pipeline = startPipeline(platform, { ...options, signingKey, acksPerMinute: quotas.acksPerMinute });
+  const counting = { store: platform.redis, clock, log };
+  const limits = createBackendLimits(quotas, counting);
+  const callerLimits = createCallerLimits(quotas, counting);
   const { app } = await createApp({
     log,
     clock,
@@ -92,6 +100,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     nonces: createNonces({ store: platform.redis, clock, ttlMs: LIMITS.nonceMs }),
     authTree: auth.tree,
     natsUrls: options.natsUrls,
+    callerLimits,
     ownsIntent: async (backendId, intentId) => (await book.get(intentId))?.record.backend_id === backendId,
     ...(options.onAnswered ? { onAnswered: options.onAnswered } : {}),
     ...(options.tls ? { tls: options.tls } : {}),
@@ -104,6 +113,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     signingKey,
     senderId: options.serviceId,
     quoteWindowMs: options.quoteWindowMs,
+    limits,
     clock,
   };
   const read = { backbone, rows, run, clock };
@@ -117,6 +127,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     end: (intent, request) => endIntent(pipeline.endDeps, intent, request),
     read,
     book,
+    limits,
     stopping: stopping.signal,
   });
   explainRoutes(app, { book, read, explain: { nodes: platform.nodes, registry: registry.index } });
@@ -145,6 +156,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
       stopping.abort();
       await app.close();
       await pipeline.stop();
+      await Promise.all([limits.stop(), callerLimits.stop()]);
       room.stop();
       trimmer.stop();
       registry.close();

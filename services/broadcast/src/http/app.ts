@@ -11,6 +11,7 @@ import { createAuthenticate } from "../access/authenticate.js";
 import type { Registry } from "../registry/registry.js";
 import type { Revocations } from "../registry/revocations.js";
 import { useAuth } from "./auth.js";
+import { type CallerLimits, useCallerLimits } from "./caller-limits.js";
 import { useOpenApi } from "./openapi.js";
 import type { App } from "./principal.js";
 import { refuseConnection, sendProblem, useProblems } from "./problems.js";
@@ -48,6 +49,8 @@ export interface AppDeps {
   /** As nodes reach the NATS servers. */
   natsUrls: readonly string[];
   ownsIntent(backendId: string, intentId: string): Promise<boolean>;
+  /** Without them nobody is limited. */
+  callerLimits?: CallerLimits;
   onAnswered?: RequestContextDeps["onAnswered"];
   /** PEM texts. Without them it speaks plain HTTP. */
   tls?: { cert: string; key: string };
@@ -63,6 +66,7 @@ export async function createApp(deps: AppDeps): Promise<BroadcastApp> {
   const routes = collectRoutes(app);
   useRequestContext(app, deps);
   refuseWhileClosing(app);
+  if (deps.callerLimits !== undefined) useCallerLimits(app, deps.callerLimits);
   useAuth(
     app,
     createAuthenticate({ ...deps, tokenKeys: ownKeys(deps), nodeExists: (id) => deps.registry.get(id) !== undefined }),
