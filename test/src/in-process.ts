@@ -10,6 +10,7 @@ import { getLast, newKeyPair, readAll, type KeyPair, type Stored } from "@outcry
 import {
   type BroadcastOptions,
   type BroadcastService,
+  keyFolder,
   NO_QUOTAS,
   type PipelineMetrics,
   startBroadcast,
@@ -86,7 +87,7 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     platform: platform("broadcast"),
     auth: brokers.auth,
     natsUrls: [brokers.nats.url],
-    signingKeys: [generateKey()],
+    keyStore: keyFolder(dataDir),
     serviceId: SERVICE_ID,
     ackTimeoutMs: options.ackTimeoutMs ?? 30_000, // raw nodes are silent: by default nothing is sent to them twice
     quoteWindowMs: LIMITS.quoteWindowDefaultMs,
@@ -138,6 +139,7 @@ interface Parts {
 
 export class Market {
   readonly url: string;
+  readonly dataDir: string;
   readonly brokers: Brokers;
   readonly broadcast: BroadcastService;
   readonly intake: IntakeService;
@@ -152,6 +154,7 @@ export class Market {
     this.#parts = parts;
     ({
       url: this.url,
+      dataDir: this.dataDir,
       brokers: this.brokers,
       broadcast: this.broadcast,
       intake: this.intake,

@@ -68,6 +68,7 @@ async function joinByHttp(deps: JoinDeps, signal: AbortSignal): Promise<Membersh
     serviceId: first.service_id,
     fetchKeySet: () => api.get("/.well-known/jwks.json"),
     clock,
+    random,
     log,
   });
   let link: NatsLink | undefined;

@@ -173,12 +173,15 @@ export class SellerNode {
         if (notice?.type === "caught_up" && notice.more) this.#askMoreLater();
         return;
       }
+      case "keys":
+        return this.#membership!.serviceKeys.changed();
       default: // a later version's message: ignored, as unknown fields are
         this.#log.debug({ subject: message.subject }, "node: a message of an unknown kind");
     }
   }
 
   #onLink(state: "connected" | "disconnected", detail?: string): void {
+    if (state === "connected") this.#membership?.serviceKeys.changed(); // the word may have been missed
     if (this.#state !== "connected" && this.#state !== "disconnected") return;
     this.#enter(state, detail);
     if (state === "connected") this.#askCatchUp();

@@ -37,6 +37,8 @@ export const LIMITS = {
   clockSkewMs: 60 * SECOND, // `created` may be this far ahead; `expires` has no tolerance
   buyerTokenMs: 15 * MINUTE, // it cannot be revoked, so it dies soon
   inviteMs: 7 * DAY, // a person has to pass it on
+  signingKeyLeadMs: 5 * MINUTE, // a new key is published so long before it signs: JWKS is cached for it
+  signingKeyKeptMs: 31 * DAY, // public after its last signature: the quotes that answer its intents are kept for 30
   nonceMs: 2 * MINUTE, // one request away from being used
   nodeCredentialsMs: HOUR, // short: a leaked user JWT dies soon, renewal costs 40 ms
   acksLongPollMaxMs: 30 * SECOND, // below common proxies' 60 s

@@ -1,12 +1,12 @@
 // The broadcast service as its configuration says, with metrics, readiness and an ordered stop.
 
-import { existsSync, readFileSync } from "node:fs";
-import path from "node:path";
+import { readFileSync } from "node:fs";
 import { streamHead } from "@outcry/backbone";
 import { platformConfig } from "@outcry/delivery";
 import { OutcryError, STREAMS } from "@outcry/protocol";
 import { type Config, type Metrics, type ServiceContext, checkListener, opsRoutes } from "@outcry/runtime";
-import { type SigningKey, generateKey, keyFromText, loadKeyFile, saveKeyFile } from "@outcry/signing";
+import { keyFromText } from "@outcry/signing";
+import { fixedKey, keyFolder } from "./access/key-store.js";
 import type { PipelineMetrics } from "./metrics.js";
 import { type BroadcastService, startBroadcast } from "./service.js";
 
@@ -28,7 +28,7 @@ export async function broadcastFromContext(
     platform,
     auth,
     natsUrls,
-    signingKeys: [signingKeyOf(config)],
+    keyStore: config.signingKey === undefined ? keyFolder(config.dataDir) : fixedKey(keyFromText(config.signingKey)),
     serviceId: config.senderId,
     ackTimeoutMs: config.ackTimeoutMs,
     ackWindowMs: config.ackWindowMs,
@@ -73,16 +73,6 @@ async function readGauges(service: BroadcastService, metrics: Metrics): Promise<
   metrics.set("outcry_dlq_size", {}, (await streamHead(backbone, STREAMS.deadLetters)).messages);
   for (const [state, count] of Object.entries(await queue.counts()))
     metrics.set("outcry_intake_jobs", { state }, count);
-}
-
-const KEY_FILE = "signing-key.json";
-
-/** From the variable, else the key in the data folder, made at the first start. */
-function signingKeyOf(config: Config): SigningKey {
-  if (config.signingKey !== undefined) return keyFromText(config.signingKey);
-  const file = path.join(config.dataDir, KEY_FILE);
-  if (!existsSync(file)) saveKeyFile(file, generateKey());
-  return loadKeyFile(file);
 }
 
 function tlsOf({ tlsCertFile, tlsKeyFile }: Config): { cert: string; key: string } | undefined {

@@ -4,7 +4,7 @@ import { type RunningConsumer, type Stored, runConsumer } from "@outcry/backbone
 import { type Platform, type ResponseLog, createResponseLog, setMessageAside, settledAfter } from "@outcry/delivery";
 import { type TimerClaim, type TimerHandler, runTimers } from "@outcry/jobs";
 import { OutcryError, STREAMS, SUBJECTS } from "@outcry/protocol";
-import type { SigningKey } from "@outcry/signing";
+import type { SigningKeys } from "./access/signing-keys.js";
 import { answerCatchUps } from "./catch-up.js";
 import { collectAcks } from "./collect-acks.js";
 import { deadLetter } from "./dead-letter.js";
@@ -20,7 +20,7 @@ const DELIVERIES_MAX = 10;
 const TIMERS_CONCURRENCY = 64;
 
 export interface PipelineOptions {
-  signingKey: SigningKey;
+  signingKeys: Pick<SigningKeys, "current">;
   ackTimeoutMs: number;
   ackWindowMs: number;
   attemptsMax: number;
@@ -130,7 +130,9 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     broadcasted,
     deadLetters: platform.deadLetters,
     onDead: metrics.dead,
-    signingKey: options.signingKey,
+    get signingKey() {
+      return options.signingKeys.current;
+    },
     clock,
     log,
     onEnded: metrics.ended,

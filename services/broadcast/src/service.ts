@@ -1,15 +1,15 @@
 // The broadcast service put together: connections, registry and access in memory, the pipeline, the HTTP app. Stopping is the reverse.
 
 import type { AddressInfo } from "node:net";
-import { type AuthFolder, createRevoker } from "@outcry/backbone";
+import { type AuthFolder, type Backbone, createRevoker } from "@outcry/backbone";
 import { type Platform, type PlatformOptions, connectPlatform } from "@outcry/delivery";
 import { createNonces } from "@outcry/jobs";
-import { LIMITS, STREAMS } from "@outcry/protocol";
-import type { SigningKey } from "@outcry/signing";
+import { LIMITS, STREAMS, SUBJECTS } from "@outcry/protocol";
 import { createAccessBook } from "./access/access-book.js";
 import { claimAdminKey } from "./access/api-keys.js";
 import { createBackendLimits } from "./backend-limits.js";
-import { publishServiceKeys } from "./access/service-keys.js";
+import type { KeyStore } from "./access/key-store.js";
+import { createSigningKeys } from "./access/signing-keys.js";
 import { endIntent } from "./end-intent.js";
 import { type AppDeps, createApp } from "./http/app.js";
 import { createCallerLimits } from "./http/caller-limits.js";
@@ -21,7 +21,7 @@ import type { PipelineMetrics } from "./metrics.js";
 import { startPipeline } from "./pipeline.js";
 import { NO_QUOTAS, type Quotas } from "./quotas.js";
 import { watchRoom } from "./record-room.js";
-import { createRegistry } from "./registry/registry.js";
+import { createRegistry, type Registry } from "./registry/registry.js";
 import { createRevocations } from "./registry/revocations.js";
 import { submitIntent } from "./submit-intent.js";
 import { keepTrimming } from "./trim-events.js";
@@ -31,8 +31,7 @@ export interface BroadcastOptions {
   auth: AuthFolder;
   /** NATS URLs as nodes reach them. */
   natsUrls: readonly string[];
-  /** The first signs; all are published. */
-  signingKeys: readonly [SigningKey, ...SigningKey[]];
+  keyStore: KeyStore;
   serviceId: string;
   ackTimeoutMs: number;
   ackWindowMs: number;
@@ -63,16 +62,22 @@ export interface BroadcastService {
 }
 
 export async function startBroadcast(options: BroadcastOptions): Promise<BroadcastService> {
-  const { auth, signingKeys, quotas = NO_QUOTAS } = options;
-  const [signingKey] = signingKeys;
+  const { auth, quotas = NO_QUOTAS } = options;
   const platform = await connectPlatform(options.platform);
   const { backbone, book, rows, run, clock, log } = platform;
   const stopping = new AbortController();
 
   const access = await createAccessBook({ bucket: platform.access, clock, log });
   const admin = await claimAdminKey(access);
-  await publishServiceKeys(access, signingKeys);
   const registry = await createRegistry({ bucket: platform.nodes, clock, log });
+  const signingKeys = await createSigningKeys({
+    book: access,
+    store: options.keyStore,
+    serviceId: options.serviceId,
+    clock,
+    log,
+    onChange: () => tellKeysChanged(backbone, registry),
+  });
   const revoker = createRevoker({ backbone: platform.system ?? backbone, tree: auth.tree, clock });
   const revocations = createRevocations({
     registry,
@@ -85,7 +90,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
 
   const trimmer = keepTrimming({ backbone, clock, log });
 
-  const pipeline = startPipeline(platform, { ...options, signingKey, acksPerMinute: quotas.acksPerMinute });
+  const pipeline = startPipeline(platform, { ...options, signingKeys, acksPerMinute: quotas.acksPerMinute });
   const counting = { store: platform.redis, clock, log };
   const limits = createBackendLimits(quotas, counting);
   const callerLimits = createCallerLimits(quotas, counting);
@@ -110,7 +115,10 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     intents: platform.intents,
     book,
     registry: registry.index,
-    signingKey,
+    /** Looked up for each signature: it rotates. */
+    get signingKey() {
+      return signingKeys.current;
+    },
     senderId: options.serviceId,
     quoteWindowMs: options.quoteWindowMs,
     limits,
@@ -146,6 +154,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
       nats: { ok: backbone.health.up, detail: backbone.health.up ? "connected" : "disconnected" },
       redis: { ok: platform.redis.health.up, detail: platform.redis.health.up ? "connected" : "disconnected" },
       record: room.check(),
+      signing: signingKeys.check(),
     }),
     nodeCounts() {
       const all = [...registry.nodes.all()];
@@ -159,10 +168,18 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
       await Promise.all([limits.stop(), callerLimits.stop()]);
       room.stop();
       trimmer.stop();
+      signingKeys.stop();
       registry.close();
       revocations.close();
       access.close();
       await platform.close();
     },
   };
+}
+
+/** A hint without content, at most once: nodes that miss it read the keys again when they reconnect or meet an unknown one. */
+function tellKeysChanged(backbone: Backbone, registry: Registry): void {
+  if (!backbone.health.up) return;
+  for (const [id, { value }] of registry.nodes.all())
+    if (value.status === "active") backbone.publish(SUBJECTS.nodeKeys(id), new Uint8Array(0));
 }

@@ -16,7 +16,8 @@ import {
   PROTOCOL_VERSION,
   toRfc3339,
 } from "@outcry/protocol";
-import { checkFreshness, publicJwk, type SignedEnvelope, type SigningKey, verifyEnvelopeAsync } from "@outcry/signing";
+import { checkFreshness, type SignedEnvelope, verifyEnvelopeAsync } from "@outcry/signing";
+import type { SigningKeys } from "../access/signing-keys.js";
 import { issueNodeToken, type TokenDeps } from "../access/tokens.js";
 import type { Registry } from "./registry.js";
 import type { Revocations } from "./revocations.js";
@@ -28,8 +29,8 @@ export interface CredentialsDeps extends TokenDeps {
   authTree: AuthTree;
   /** As nodes reach the servers. */
   natsUrls: readonly string[];
-  /** All whose signatures are current, for verifying intents. */
-  serviceKeys: readonly SigningKey[];
+  /** Those published, for verifying intents. */
+  signingKeys: Pick<SigningKeys, "published">;
 }
 
 export interface Challenge {
@@ -106,7 +107,7 @@ function grant(deps: CredentialsDeps, node: NodeRecord): NodeCredentials {
     inbox_prefix: nodeInboxPrefix(node.id),
     gateway_token: token.token,
     expires: token.expires, // not after the user JWT's own end: both begin in the same second
-    service_keys: deps.serviceKeys.map(publicJwk),
+    service_keys: deps.signingKeys.published(),
     service_id: deps.serviceId,
   };
 }
