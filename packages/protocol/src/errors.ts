@@ -109,6 +109,8 @@ export const ERRORS = {
   last_admin_key: row(5008, 409, false, "It is the last admin key: without one nobody could make another.", "Make another admin key first, then revoke this one."),
   signing_key_not_found: row(5020, 404, false, "There is no such signing key.", "List the keys with GET /v1/signing-keys."),
   rotation_unsupported: row(5021, 409, false, "The signing key is named by the configuration.", "Change OUTCRY_SIGNING_KEY and restart; the old key stays published."),
+  node_key_not_found: row(5022, 404, false, "The node has no such key.", "List its keys with GET /v1/nodes/{id}."),
+  node_key_last: row(5023, 409, false, "It is the node's only key.", "Add another key first."),
 
   // 6xxx: sockets and channels
   channel_forbidden: row(6001, 403, false, "The channel does not exist for you.", "Ask for a token that names the channel."),

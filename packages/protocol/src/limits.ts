@@ -27,6 +27,7 @@ export const LIMITS = {
   tagCharsMax: 128, // a name, or a short path of names
   tagsMax: 200, // categories, regions, capabilities of one node
   nodeKeysMax: 8, // rotation with overlap needs two
+  nodeRetiredKeysMax: 32, // one a day for the month that quotes are kept; the oldest makes room
   nodeSubscriptionsMax: 16, // of a node's NATS user
   channelsPerTokenMax: 32, // a token travels in a header or a URL
   amountMinorMax: Number.MAX_SAFE_INTEGER, // beyond it the next JSON parser reads another amount

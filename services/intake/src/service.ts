@@ -63,7 +63,7 @@ export async function startIntake(options: IntakeOptions): Promise<IntakeService
     responses,
     rows,
     run,
-    keysOf: nodes.keysOf,
+    nodes,
     clock,
     log,
     onOutcome: options.metrics.judged,

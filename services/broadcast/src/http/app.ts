@@ -21,6 +21,7 @@ import { apiKeyRoutes } from "./routes/api-keys.js";
 import { credentialRoutes } from "./routes/credentials.js";
 import { inviteRoutes } from "./routes/invites.js";
 import { metaRoutes } from "./routes/meta.js";
+import { nodeKeyRoutes } from "./routes/node-keys.js";
 import { nodeRoutes } from "./routes/nodes.js";
 import { signingKeyRoutes } from "./routes/signing-keys.js";
 import { tokenRoutes } from "./routes/tokens.js";
@@ -93,6 +94,7 @@ export async function createApp(deps: AppDeps): Promise<BroadcastApp> {
   inviteRoutes(app, deps);
   tokenRoutes(app, signing);
   nodeRoutes(app, deps);
+  nodeKeyRoutes(app, deps);
   credentialRoutes(app, signing);
   signingKeyRoutes(app, deps);
   metaRoutes(app, { signingKeys, document: () => app.swagger() });
