@@ -98,14 +98,16 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     metrics: counting(counts),
   });
   const url = await broadcast.listen({ host: "127.0.0.1", port: 0 });
-  const intake = await startIntake({
-    platform: platform("intake"),
-    auth: brokers.auth,
-    ackWindowMs: 5,
-    ...deliveries,
-    quotas: { ...NO_NODE_QUOTAS, ...options.nodeQuotas },
-    metrics: counting(counts),
-  });
+  const newIntake = () =>
+    startIntake({
+      platform: platform("intake"),
+      auth: brokers.auth,
+      ackWindowMs: 5,
+      ...deliveries,
+      quotas: { ...NO_NODE_QUOTAS, ...options.nodeQuotas },
+      metrics: counting(counts),
+    });
+  const intake = await newIntake();
   const watch = await connect({
     servers: brokers.nats.url,
     authenticator: credsAuthenticator(new TextEncoder().encode(brokers.auth.creds.service)),
@@ -117,6 +119,7 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     brokers,
     broadcast,
     intake,
+    newIntake,
     url,
     logs,
     counts,
@@ -130,6 +133,7 @@ interface Parts {
   brokers: Brokers;
   broadcast: BroadcastService;
   intake: IntakeService;
+  newIntake: () => Promise<IntakeService>;
   url: string;
   logs: LogLine[];
   counts: Record<string, number>;
@@ -142,7 +146,7 @@ export class Market {
   readonly dataDir: string;
   readonly brokers: Brokers;
   readonly broadcast: BroadcastService;
-  readonly intake: IntakeService;
+  intake: IntakeService;
   readonly manager: JetStreamManager;
   readonly logs: readonly LogLine[];
   /** How often the services' metrics were told what: `ackRefused ack_not_target`, `answered stored`. */
@@ -261,6 +265,12 @@ export class Market {
     }
     for (const [state, jobs] of Object.entries(await this.intake.platform.queue.counts())) left[`jobs ${state}`] = jobs;
     return Object.fromEntries(Object.entries(left).filter(([, value]) => value !== 0));
+  }
+
+  /** As a new process: what it knows comes from the servers. */
+  async restartIntake(): Promise<void> {
+    await this.intake.stop();
+    this.intake = await this.#parts.newIntake();
   }
 
   async stop(): Promise<void> {

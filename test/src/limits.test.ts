@@ -146,3 +146,52 @@ test("acks of a node beyond any reason are dropped before they are read", async 
   for (let nth = 0; nth < 100; nth++) node.publish(SUBJECTS.ack(node.id, `int_${"0".repeat(26)}`), "{}");
   await eventually(() => (market.counts["ackRefused rate_limited"] ?? 0) >= 50);
 });
+
+describe("a node's share of QUOTES", () => {
+  test("bounds what it may store within the retention; the other nodes still find room", async () => {
+    const small = await startMarket({ nodeQuotas: { quotesSharePercent: 1 } });
+    try {
+      // The share follows max_bytes at the start of the process: 1 % of 1 GiB would take thousands of quotes.
+      await small.manager.streams.update(STREAMS.quotes, { max_bytes: 2_000_000 });
+      await small.restartIntake();
+      const backend = await small.backend();
+      const [greedy, modest] = [await connectRaw(small), await connectRaw(small)];
+      const terms = "x".repeat(2_000);
+      const stored: number[] = [];
+      let refused: QuoteAnswer | undefined;
+      while (refused === undefined) {
+        const id = await backend.broadcast({ ...anIntent, routing: { targets: [greedy.id, modest.id] } });
+        const quote = greedy.quote(await greedy.hears(id), { amountMinor: 1, terms });
+        const answer = await greedy.ask(id, quote);
+        if (answer.kind === "stored") stored.push(quote.bytes.length);
+        else refused = answer;
+        expect(await modest.ask(id, modest.quote(await modest.hears(id)))).toMatchObject({ kind: "stored" });
+      }
+      expect(refused).toMatchObject({ code: "rate_limited", temporary: true });
+      const bytes = stored.reduce((sum, one) => sum + one, 0);
+      expect(bytes).toBeGreaterThan(10_000);
+      expect(bytes).toBeLessThanOrEqual(20_000);
+    } finally {
+      await small.stop();
+    }
+  });
+});
+
+test("while Redis is away the quotas hold in each process, and POST is answered", async () => {
+  const alone = await startMarket({ quotas: { deliveriesPerMinute: 5 } });
+  try {
+    const node = await connectRaw(alone);
+    const backend = await alone.backend();
+    await alone.brokers.redis.kill9();
+    await eventually(() => !alone.broadcast.platform.redis.health.up);
+    const statuses: number[] = [];
+    for (let nth = 0; nth < 7; nth++)
+      statuses.push((await backend.post({ ...anIntent, routing: { targets: [node.id] } })).status);
+    expect(statuses).toEqual([202, 202, 202, 202, 202, 429, 429]);
+    await alone.brokers.redis.restart();
+    await eventually(() => alone.broadcast.platform.redis.health.up);
+    expect((await backend.post({ ...anIntent, routing: { targets: [node.id] } })).status).toBe(429);
+  } finally {
+    await alone.stop();
+  }
+});

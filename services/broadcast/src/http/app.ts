@@ -11,7 +11,7 @@ import type { SigningKeys } from "../access/signing-keys.js";
 import type { Registry } from "../registry/registry.js";
 import type { Revocations } from "../registry/revocations.js";
 import { useAuth } from "./auth.js";
-import { type CallerLimits, useCallerLimits } from "./caller-limits.js";
+import { type CallerLimits, refuseUnknown, useCallerLimits } from "./caller-limits.js";
 import { useOpenApi } from "./openapi.js";
 import type { App } from "./principal.js";
 import { refuseConnection, sendProblem, useProblems } from "./problems.js";
@@ -75,6 +75,7 @@ export async function createApp(deps: AppDeps): Promise<BroadcastApp> {
       tokenKeys: deps.signingKeys.source,
       nodeExists: (id) => deps.registry.get(id) !== undefined,
     }),
+    deps.callerLimits && refuseUnknown(deps.callerLimits),
   );
   useStrictJson(app);
   app.setValidatorCompiler(validatorCompiler);

@@ -1,5 +1,5 @@
-// Requests per minute of each caller: of its key or token, else of its address (IPv6: its /64). Wrong credentials count for the address,
-// so that guessing ends. Probes, metrics and the API document are exempt; POST /v1/intents has limits of its own.
+// Requests per minute of each caller: of its key or token, else of its address (IPv6: its /64). Wrong credentials count for the address, and
+// never against a neighbour behind it that has right ones. Probes, metrics and the API document are exempt; POST /v1/intents has limits of its own.
 
 import { isIPv6 } from "node:net";
 import { type Charge, createLimiter, type Limiter, type LimiterOptions } from "@outcry/jobs";
@@ -35,12 +35,6 @@ export function createCallerLimits(
 }
 
 export function useCallerLimits(app: App, { keys, addresses }: CallerLimits): void {
-  // Before the credentials are looked at: an address that keeps sending wrong ones costs no more than this.
-  app.addHook("onRequest", (request, _reply, done) => {
-    if (isExempt(request)) return done();
-    done(refusalOf(addresses.look(addressOf(request), ONE)));
-  });
-
   app.addHook("preParsing", (request, reply, _payload, done) => {
     if (isExempt(request)) return done();
     const caller = nameOf(request.principal);
@@ -49,12 +43,13 @@ export function useCallerLimits(app: App, { keys, addresses }: CallerLimits): vo
     sendStanding(reply, limiter.standing(name));
     done(refusal);
   });
-
-  app.addHook("onResponse", (request, reply, done) => {
-    if (reply.statusCode === 401) addresses.add(addressOf(request), ONE);
-    done();
-  });
 }
+
+/** For a request whose credentials prove nobody. */
+export const refuseUnknown =
+  ({ addresses }: CallerLimits) =>
+  (request: FastifyRequest): Error | undefined =>
+    refusalOf(addresses.charge(addressOf(request), ONE));
 
 function isExempt({ routeOptions }: FastifyRequest): boolean {
   return routeOptions.schema?.hide === true || routeOptions.config.ownLimits === true;
