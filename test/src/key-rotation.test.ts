@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { createLocalJWKSet, flattenedVerify, type JSONWebKeySet } from "jose";
 import type { IntentView, SigningKeyView, TokenCreated } from "@outcry/protocol";
+import { createClient } from "@outcry/client";
 import { loadKeyFile, signEnvelope } from "@outcry/signing";
 import { anIntent, type Backend } from "./api-calls.js";
 import { eventually, type Market, startMarket } from "./in-process.js";
@@ -146,6 +147,17 @@ describe("a revoked key", () => {
     expect(kidOf(await viewOf(after))).not.toBe(stolen.kid);
     await eventually(() => heard.includes(after));
     expect(market.broadcast.checks()["signing"]).toMatchObject({ ok: true });
+  });
+
+  test("is listed, rotated and revoked through @outcry/client too", async () => {
+    const client = createClient({ url: market.url, apiKey: market.broadcast.adminKey! });
+    const { generation } = await client.signingKeys.rotate({ leadMs: 0 });
+    const { data } = await client.signingKeys.list();
+    expect(data.filter(({ status }) => status === "signing")).toHaveLength(1);
+    expect(generation).toBeGreaterThan(1);
+    const old = data.find(({ status }) => status === "retiring")!;
+    await client.signingKeys.revoke(old.kid);
+    expect((await withStatus("revoked")).map(({ kid }) => kid)).toContain(old.kid);
   });
 
   test("that nobody has is not found", async () => {

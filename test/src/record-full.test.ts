@@ -10,6 +10,7 @@ import { connectRaw, type RawNode } from "./raw-node.js";
 
 const FIRST_INTENTS = 400; // about a megabyte: a tenth of it is more than what arrives between two looks
 const LOOK_MS = 2_100;
+const FULL_MS = 15_000; // longer than all deliveries of a message take
 const ANSWER_MS_MAX = 2_500;
 
 let market: Market;
@@ -86,6 +87,24 @@ describe("POST /v1/intents", () => {
     });
   }
 });
+
+test("an intent accepted just before EVENTS was full is fanned out when there is room, and nothing is set aside", async () => {
+  const { bytes } = (await market.manager.streams.info(STREAMS.events)).state;
+  await market.manager.streams.update(STREAMS.events, { max_bytes: bytes });
+  const accepted = await backend.post({ ...anIntent, routing: { targets: [node.id] } });
+  expect(accepted.status).toBe(202); // no look has seen it yet
+  await eventually(() => !readiness().ok);
+  await sleep(FULL_MS);
+  await restore(STREAMS.events);
+  await node.hears(accepted.body.id);
+  await eventually(async () => (await market.eventsOf(accepted.body.id)).length >= 2);
+  expect((await market.eventsOf(accepted.body.id)).slice(0, 2).map(({ type }) => type)).toEqual([
+    "INTENT_CREATED",
+    "INTENT_BROADCASTED",
+  ]);
+  expect(await market.stored(STREAMS.deadLetters, "dead.consumer.>")).toEqual([]);
+  await eventually(() => readiness().ok);
+}, 60_000);
 
 describe("a quote at a full QUOTES", () => {
   test("is refused for a while within a bounded time, and the same bytes are stored when there is room", async () => {

@@ -1,5 +1,5 @@
 export { ApiError, isApiError } from "./api-error.js";
-export type { AdminClient, NodesClient, Page, PageOptions } from "./admin.js";
+export type { AdminClient, NodesClient, Page, PageOptions, SigningKeysClient } from "./admin.js";
 export type { BroadcastOptions, BroadcastResult } from "./broadcast.js";
 export { type Client, type ClientOptions, createClient, type EndView } from "./create-client.js";
 export type { ChannelMessage, ConnectionState, EventsOptions, EventStream } from "./event-stream.js";

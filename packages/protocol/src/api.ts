@@ -138,6 +138,7 @@ export const RotationRequest = Type.Object({
   ),
 });
 export const RotationStarted = Type.Object({ generation: Type.Integer(), signs_from: Timestamp });
+export type RotationStarted = Static<typeof RotationStarted>;
 
 export const SigningKeyView = Type.Object({
   kid: Type.String(),
