@@ -97,6 +97,30 @@ describe("a limiter", () => {
     await Promise.all([first.stop(), second.stop()]);
   });
 
+  test("is overrun by two processes by no more than one of them admits between two exchanges", async () => {
+    const quota = 400;
+    const perTick = 2; // of each process every 10 ms: the quota is used up within a second
+    const started = Date.now();
+    const real = { now: () => nowMs + Date.now() - started };
+    const both = stores.map((store) =>
+      createLimiter({
+        name: "two",
+        policies: [{ name: "deliveries", quota, windowMs: 60_000 }],
+        store,
+        clock: real,
+        log: silentLog,
+      }),
+    );
+    let admitted = 0;
+    while (Date.now() - started < 2_000) {
+      for (const each of both) if (each.charge("a", { deliveries: perTick }).kind === "charged") admitted += perTick;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(admitted).toBeGreaterThanOrEqual(quota - perTick);
+    expect(admitted).toBeLessThanOrEqual(quota + (2 * perTick * 500) / 10); // 250 ms, doubled for a busy machine
+    await Promise.all(both.map((each) => each.stop()));
+  });
+
   test("leaves nothing in Redis that does not go by itself", async () => {
     const first = limiter(0);
     first.charge("a", one);

@@ -168,7 +168,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
       await Promise.all([limits.stop(), callerLimits.stop()]);
       room.stop();
       trimmer.stop();
-      signingKeys.stop();
+      await signingKeys.stop();
       registry.close();
       revocations.close();
       access.close();

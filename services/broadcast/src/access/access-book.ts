@@ -59,6 +59,8 @@ export type StoredSigningKey = Static<typeof StoredSigningKey>;
 export const StoredRotation = Type.Object({
   generation: Type.Integer({ minimum: 1 }),
   signs_from: Timestamp,
+  /** Between publishing and signing, at each process: one that starts later keeps it too. */
+  lead_ms: Type.Integer({ minimum: 0 }),
 });
 export type StoredRotation = Static<typeof StoredRotation>;
 

@@ -18,7 +18,7 @@ let servers: TestServers;
 let backbone: Backbone;
 let bucket: Bucket;
 const folders: string[] = [];
-const open: (() => void)[] = [];
+const open: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
   servers = await startServers();
@@ -27,11 +27,11 @@ beforeAll(async () => {
   bucket = openBucket(backbone, BUCKETS.access, { log: silentLog });
 });
 beforeEach(async () => {
-  for (const close of open.splice(0)) close();
+  for (const close of open.splice(0)) await close();
   for await (const { key, revision } of bucket.entries()) await bucket.delete(key, revision);
 });
 afterAll(async () => {
-  for (const close of open.splice(0)) close();
+  for (const close of open.splice(0)) await close();
   await servers.stop();
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
@@ -45,14 +45,14 @@ function newFolder(): string {
 interface Process {
   keys: SigningKeys;
   book: AccessBook;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 async function start(store: KeyStore, clock: Clock = systemClock): Promise<Process> {
   const book = await createAccessBook({ bucket, clock, log: silentLog });
   const keys = await createSigningKeys({ book, store, serviceId: SERVICE_ID, clock, log: silentLog });
-  const stop = () => {
-    keys.stop();
+  const stop = async () => {
+    await keys.stop();
     book.close();
   };
   open.push(stop);
@@ -100,6 +100,35 @@ describe("several processes", () => {
   });
 });
 
+test("a rotation that begins while another waits ends with one new key, after the lead of both", async () => {
+  const { keys } = await start(keyFolder(newFolder()));
+  const before = keys.current.kid;
+  await keys.rotate(300);
+  await keys.rotate(500);
+  const beganAt = Date.now();
+  expect(keys.published()).toHaveLength(2);
+  await eventually(() => keys.current.kid !== before);
+  expect(Date.now() - beganAt).toBeGreaterThan(400);
+  const after = keys.current.kid;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(keys.current.kid).toBe(after);
+  expect(keys.published()).toHaveLength(2);
+});
+
+test("a process that starts after a rotation publishes its new key as long before it signs", async () => {
+  const folder = newFolder();
+  const late = await start(keyFolder(folder));
+  const before = late.keys.current.kid;
+  await late.stop();
+  await (await start(keyFolder(newFolder()))).keys.rotate(400);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const startedAt = Date.now();
+  const again = await start(keyFolder(folder));
+  expect(again.keys.current.kid).toBe(before);
+  await eventually(() => again.keys.current.kid !== before);
+  expect(Date.now() - startedAt).toBeGreaterThan(350);
+});
+
 describe("a rotation that a crash cut off", () => {
   test("goes on with the same next key at the next start", async () => {
     const folder = newFolder();
@@ -107,7 +136,7 @@ describe("a rotation that a crash cut off", () => {
     const before = first.keys.current.kid;
     await first.keys.rotate(600);
     const next = loadKeyFile(path.join(folder, "signing-key.next.json")).kid;
-    first.stop();
+    await first.stop();
     const second = await start(keyFolder(folder));
     expect(second.keys.current.kid).toBe(before);
     await eventually(() => second.keys.current.kid === next);
@@ -118,7 +147,7 @@ describe("a rotation that a crash cut off", () => {
   test("between the files and the record publishes the key that signs", async () => {
     const folder = newFolder();
     const first = await start(keyFolder(folder));
-    first.stop();
+    await first.stop();
     rmSync(path.join(folder, "signing-key.json"));
     const byHand = generateKey();
     saveKeyFile(path.join(folder, "signing-key.json"), byHand);
@@ -142,7 +171,7 @@ describe("a key from the configuration", () => {
     const [old, fresh] = [generateKey(), generateKey()];
     const first = await start(fixedKey(old));
     await expect(first.keys.rotate(0)).rejects.toMatchObject({ code: "rotation_unsupported" });
-    first.stop();
+    await first.stop();
     const second = await start(fixedKey(fresh));
     expect(second.keys.current.kid).toBe(fresh.kid);
     expect(kids(second).toSorted()).toEqual([old.kid, fresh.kid].toSorted());
@@ -154,7 +183,7 @@ describe("a key from the configuration", () => {
     await first.keys.revoke(key.kid);
     expect(() => first.keys.current).toThrow("revoked");
     expect(first.keys.check().ok).toBe(false);
-    first.stop();
+    await first.stop();
     const second = await start(fixedKey(key));
     expect(() => second.keys.current).toThrow("revoked");
     expect(kids(second)).toEqual([]);
@@ -166,12 +195,12 @@ describe("an old key", () => {
     let nowMs = Date.now();
     const clock = { now: () => nowMs };
     const old = generateKey();
-    (await start(fixedKey(old), clock)).stop();
+    await (await start(fixedKey(old), clock)).stop();
     nowMs += LIMITS.signingKeyKeptMs;
     const middle = await start(fixedKey(generateKey()), clock);
     expect(kids(middle)).toContain(old.kid);
     expect(middle.keys.list().find(({ kid }) => kid === old.kid)).toMatchObject({ last_signed: expect.any(String) });
-    middle.stop();
+    await middle.stop();
     nowMs += 2 * 60 * 60_000;
     expect(kids(await start(fixedKey(generateKey()), clock))).not.toContain(old.kid);
   });

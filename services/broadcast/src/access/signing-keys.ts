@@ -43,7 +43,8 @@ export interface SigningKeys {
   revoke(kid: string): Promise<void>;
   list(): SigningKeyView[];
   check(): { ok: boolean; detail: string };
-  stop(): void;
+  /** Resolves when nothing more is written. */
+  stop(): Promise<void>;
 }
 
 export async function createSigningKeys(deps: SigningKeysDeps): Promise<SigningKeys> {
@@ -57,6 +58,8 @@ class Follower implements SigningKeys {
   readonly #deps: SigningKeysDeps;
   readonly #verifying = new Map<string, VerificationKey>();
   #signing: SigningKey;
+  /** Published, not signing yet. */
+  #next: string | undefined;
   #stampedMs = 0;
   #advancing: Promise<void> | undefined;
   #again = false;
@@ -100,7 +103,7 @@ class Follower implements SigningKeys {
       const kept = await book.rotations.read(LATEST);
       const generation = (kept?.value.generation ?? 0) + 1;
       const signsFrom = toRfc3339(clock.now() + leadMs);
-      const value = { generation, signs_from: signsFrom };
+      const value = { generation, signs_from: signsFrom, lead_ms: leadMs };
       const written =
         kept === undefined
           ? await book.rotations.create(LATEST, value)
@@ -136,9 +139,10 @@ class Follower implements SigningKeys {
     return { ok, detail: ok ? `signs with ${this.#signing.kid}` : "the signing key was revoked and there is no other" };
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    await Promise.allSettled([this.#advancing]); // whoever asked for it was told
   }
 
   /** One at a time; a call while one runs makes it look once more. */
@@ -177,10 +181,12 @@ class Follower implements SigningKeys {
     if ((revoked || behind) && store.rotation !== undefined) {
       const next = store.rotation.next();
       await this.#publish(next, rotation?.generation ?? 0);
+      await this.#joinGeneration(next.kid, rotation?.generation ?? 0);
+      this.#next = next.kid;
       if (this.#isRevoked(next.kid)) {
         store.rotation.dropNext();
         this.#again = true;
-      } else if (revoked || clock.now() >= (parseRfc3339(rotation!.signs_from) ?? 0)) {
+      } else if (revoked || clock.now() >= this.#signsFromMs(next.kid)) {
         await this.#stamp(this.#signing.kid); // from now on its time to retire runs
         store.rotation.takeNext();
         await this.#adopt(store.load(), rotation?.generation ?? 0);
@@ -216,6 +222,15 @@ class Follower implements SigningKeys {
     requireSame(book, jwk);
   }
 
+  /** A next key that was made for a rotation before the latest serves the latest too. */
+  async #joinGeneration(kid: string, generation: number): Promise<void> {
+    const { book } = this.#deps;
+    const kept = book.signingKeys.get(kid);
+    if (kept === undefined || (kept.value.generation ?? 0) >= generation) return;
+    const written = await book.signingKeys.update(kid, { ...kept.value, generation }, kept.revision);
+    if (written.kind === "conflict") this.#again = true; // revoked, or done by a process of the same folder
+  }
+
   /** `last_signed`, never for a key that is revoked. */
   async #stamp(kid: string): Promise<void> {
     const { book, clock } = this.#deps;
@@ -237,9 +252,17 @@ class Follower implements SigningKeys {
   }
 
   #nextLookMs(): number {
-    const signsFromMs = parseRfc3339(this.#deps.book.rotations.get(LATEST)?.value.signs_from ?? "") ?? 0;
-    const untilMs = signsFromMs - this.#deps.clock.now();
+    const untilMs = this.#signsFromMs(this.#next) - this.#deps.clock.now();
     return untilMs > 0 ? Math.min(untilMs, LOOK_EVERY_MS) : LOOK_EVERY_MS;
+  }
+
+  /** For everyone at one time, yet never sooner after this key's own publication than was asked for. */
+  #signsFromMs(next: string | undefined): number {
+    const { book } = this.#deps;
+    const rotation = book.rotations.get(LATEST)?.value;
+    const published = next === undefined ? undefined : book.signingKeys.get(next)?.value.published;
+    if (rotation === undefined || published === undefined) return 0;
+    return Math.max(parseRfc3339(rotation.signs_from) ?? 0, (parseRfc3339(published) ?? 0) + rotation.lead_ms);
   }
 
   #isRevoked(kid: string): boolean {

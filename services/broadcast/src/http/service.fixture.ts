@@ -135,7 +135,7 @@ export async function startService(servers: TestServers, options: TestServiceOpt
     ownedIntents,
     async close() {
       await app.close();
-      signingKeys.stop();
+      await signingKeys.stop();
       revocations.close();
       registry.close();
       book.close();
