@@ -7,10 +7,23 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { connect, credsAuthenticator } from "@nats-io/transport-node";
 import { getLast, newKeyPair, readAll, type KeyPair, type Stored } from "@outcry/backbone";
-import { type BroadcastService, type PipelineMetrics, startBroadcast } from "@outcry/broadcast";
+import {
+  type BroadcastOptions,
+  type BroadcastService,
+  keyFolder,
+  NO_QUOTAS,
+  type PipelineMetrics,
+  startBroadcast,
+} from "@outcry/broadcast";
 import { type PlatformOptions, readTopic } from "@outcry/delivery";
 import type { Brokers } from "@outcry/dev";
-import { type IntakeMetrics, type IntakeService, startIntake } from "@outcry/intake";
+import {
+  type IntakeMetrics,
+  type IntakeOptions,
+  type IntakeService,
+  NO_NODE_QUOTAS,
+  startIntake,
+} from "@outcry/intake";
 import { createNode, type IntentHandler, type NodeDescription, type SellerNode } from "@outcry/node";
 import {
   type ApiKeyCreated,
@@ -47,6 +60,8 @@ export interface MarketOptions {
   attemptsMax?: number;
   /** Deliveries of one message of the record before it is set aside. */
   deliveriesMax?: number;
+  quotas?: Partial<NonNullable<BroadcastOptions["quotas"]>>;
+  nodeQuotas?: Partial<NonNullable<IntakeOptions["quotas"]>>;
 }
 
 export async function startMarket(options: MarketOptions = {}): Promise<Market> {
@@ -72,23 +87,27 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     platform: platform("broadcast"),
     auth: brokers.auth,
     natsUrls: [brokers.nats.url],
-    signingKeys: [generateKey()],
+    keyStore: keyFolder(dataDir),
     serviceId: SERVICE_ID,
     ackTimeoutMs: options.ackTimeoutMs ?? 30_000, // raw nodes are silent: by default nothing is sent to them twice
     quoteWindowMs: LIMITS.quoteWindowDefaultMs,
     ackWindowMs: 5,
     attemptsMax: options.attemptsMax ?? 3,
     ...deliveries,
+    quotas: { ...NO_QUOTAS, ...options.quotas },
     metrics: counting(counts),
   });
   const url = await broadcast.listen({ host: "127.0.0.1", port: 0 });
-  const intake = await startIntake({
-    platform: platform("intake"),
-    auth: brokers.auth,
-    ackWindowMs: 5,
-    ...deliveries,
-    metrics: counting(counts),
-  });
+  const newIntake = () =>
+    startIntake({
+      platform: platform("intake"),
+      auth: brokers.auth,
+      ackWindowMs: 5,
+      ...deliveries,
+      quotas: { ...NO_NODE_QUOTAS, ...options.nodeQuotas },
+      metrics: counting(counts),
+    });
+  const intake = await newIntake();
   const watch = await connect({
     servers: brokers.nats.url,
     authenticator: credsAuthenticator(new TextEncoder().encode(brokers.auth.creds.service)),
@@ -100,6 +119,7 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     brokers,
     broadcast,
     intake,
+    newIntake,
     url,
     logs,
     counts,
@@ -113,6 +133,7 @@ interface Parts {
   brokers: Brokers;
   broadcast: BroadcastService;
   intake: IntakeService;
+  newIntake: () => Promise<IntakeService>;
   url: string;
   logs: LogLine[];
   counts: Record<string, number>;
@@ -122,9 +143,10 @@ interface Parts {
 
 export class Market {
   readonly url: string;
+  readonly dataDir: string;
   readonly brokers: Brokers;
   readonly broadcast: BroadcastService;
-  readonly intake: IntakeService;
+  intake: IntakeService;
   readonly manager: JetStreamManager;
   readonly logs: readonly LogLine[];
   /** How often the services' metrics were told what: `ackRefused ack_not_target`, `answered stored`. */
@@ -136,6 +158,7 @@ export class Market {
     this.#parts = parts;
     ({
       url: this.url,
+      dataDir: this.dataDir,
       brokers: this.brokers,
       broadcast: this.broadcast,
       intake: this.intake,
@@ -231,6 +254,12 @@ export class Market {
     }
     for (const [state, jobs] of Object.entries(await this.intake.platform.queue.counts())) left[`jobs ${state}`] = jobs;
     return Object.fromEntries(Object.entries(left).filter(([, value]) => value !== 0));
+  }
+
+  /** As a new process: what it knows comes from the servers. */
+  async restartIntake(): Promise<void> {
+    await this.intake.stop();
+    this.intake = await this.#parts.newIntake();
   }
 
   async stop(): Promise<void> {

@@ -17,6 +17,8 @@ import type {
   ReplayDryRun,
   ReplayRequest,
   ReplayView,
+  RotationStarted,
+  SigningKeyView,
   TokenCreated,
   TokenRequest,
 } from "@outcry/protocol";
@@ -72,6 +74,15 @@ export interface AdminClient {
   discardDeadLetter(id: string, reason: string): Promise<DeadLetterDetail>;
   readonly replays: ReplaysClient;
   readonly nodes: NodesClient;
+  readonly signingKeys: SigningKeysClient;
+}
+
+/** The service's own keys (ADR-9). */
+export interface SigningKeysClient {
+  list(): Promise<Page<SigningKeyView>>;
+  /** Not repeated on its own account: a second call is a second rotation. */
+  rotate(options?: { leadMs?: number }): Promise<RotationStarted>;
+  revoke(kid: string): Promise<void>;
 }
 
 export function adminClient(http: HttpDeps): AdminClient {
@@ -113,6 +124,11 @@ export function adminClient(http: HttpDeps): AdminClient {
       suspend: (id, reason) => change("POST", `${node(id)}/suspend`, reason === undefined ? {} : { reason }),
       resume: (id) => change("POST", `${node(id)}/resume`, {}),
       remove: (id) => remove(node(id)),
+    },
+    signingKeys: {
+      list: () => get("/v1/signing-keys"),
+      rotate: ({ leadMs } = {}) => create("/v1/signing-keys", leadMs === undefined ? {} : { lead_ms: leadMs }),
+      revoke: (kid) => remove(`/v1/signing-keys/${encodeURIComponent(kid)}`),
     },
   };
 }

@@ -15,15 +15,13 @@ export interface ApiErrorParts {
 export class ApiError extends OutcryError {
   readonly status: number;
   readonly requestId: string | undefined;
-  readonly retryAfterMs: number | undefined;
   /** Repeat the request with it: the intent is made once, whatever became of this attempt. */
   readonly idempotencyKey: string | undefined;
 
   constructor(code: ErrorCode, detail: string | undefined, parts: ApiErrorParts) {
-    super(code, detail, { cause: parts.cause, pointers: parts.pointers ?? [] });
+    super(code, detail, { cause: parts.cause, pointers: parts.pointers ?? [], retryAfterMs: parts.retryAfterMs });
     this.status = parts.status;
     this.requestId = parts.requestId;
-    this.retryAfterMs = parts.retryAfterMs;
     this.idempotencyKey = parts.idempotencyKey;
   }
 }

@@ -1,5 +1,13 @@
 export { ApiError, isApiError } from "./api-error.js";
-export type { AdminClient, LetterPageOptions, NodesClient, Page, PageOptions, ReplaysClient } from "./admin.js";
+export type {
+  AdminClient,
+  LetterPageOptions,
+  NodesClient,
+  Page,
+  PageOptions,
+  ReplaysClient,
+  SigningKeysClient,
+} from "./admin.js";
 export type { BroadcastOptions, BroadcastResult } from "./broadcast.js";
 export { type Client, type ClientOptions, createClient, type EndView } from "./create-client.js";
 export type { ChannelMessage, ConnectionState, EventsOptions, EventStream } from "./event-stream.js";

@@ -3,6 +3,8 @@ export * from "./delivery-rows.js";
 export type { DeliveryUpdate } from "./delivery-bytes.js";
 export type { RedisHealth } from "./health.js";
 export * from "./intake-queue.js";
+export { type Charge, type Cost, createLimiter, type Limiter, type LimiterOptions, type Standing } from "./limiter.js";
+export type { LimitPolicy } from "./meter.js";
 export * from "./nonces.js";
 export * from "./promises.js";
 export type { RebuildRow, RebuildWriter } from "./rebuild-writer.js";

@@ -61,12 +61,8 @@ export interface CredentialsDeps {
 }
 
 export async function fetchCredentials(deps: CredentialsDeps, signal?: AbortSignal): Promise<NodeCredentials> {
-  const { api, nodeId, key, clock } = deps;
-  const asked = await api.post(`/v1/nodes/${nodeId}/credentials/challenge`, {}, signal);
-  const { challenge, service_id: audience } = (asked ?? {}) as { challenge?: unknown; service_id?: unknown };
-  if (typeof challenge !== "string" || typeof audience !== "string")
-    throw new OutcryError("internal", "the service sent no challenge");
-  const bytes = canonicalize(proof({ nodeId, challenge, audience, nowMs: clock.now() }));
+  const { api, nodeId, key } = deps;
+  const bytes = await answerChallenge(deps, "credentials", {}, signal);
   const { jws } = signEnvelope(bytes, "credentials", key);
   const answer = await api.post(
     `/v1/nodes/${nodeId}/credentials`,
@@ -80,17 +76,48 @@ export async function fetchCredentials(deps: CredentialsDeps, signal?: AbortSign
   });
 }
 
-interface Proof {
-  nodeId: string;
-  challenge: string;
-  audience: string;
-  nowMs: number;
+/** Registers another key: signed for by the one that is registered, and by itself. */
+export async function addKey(deps: CredentialsDeps, added: SigningKey, signal?: AbortSignal): Promise<void> {
+  const bytes = await answerChallenge(deps, "node-key", { public_key: publicJwk(added) }, signal);
+  await deps.api.post(
+    `/v1/nodes/${deps.nodeId}/keys`,
+    {
+      envelope: new TextDecoder().decode(bytes),
+      signature: signEnvelope(bytes, "node-key", deps.key).jws,
+      proof: signEnvelope(bytes, "node-key", added).jws,
+    },
+    signal,
+  );
 }
 
-const proof = ({ nodeId, challenge, audience, nowMs }: Proof) => ({
+/** The bytes to sign: an envelope of this type over a fresh challenge. */
+async function answerChallenge(
+  { api, nodeId, clock }: CredentialsDeps,
+  type: string,
+  payload: object,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const asked = await api.post(`/v1/nodes/${nodeId}/credentials/challenge`, {}, signal);
+  const { challenge, service_id: audience } = (asked ?? {}) as { challenge?: unknown; service_id?: unknown };
+  if (typeof challenge !== "string" || typeof audience !== "string")
+    throw new OutcryError("internal", "the service sent no challenge");
+  return canonicalize(
+    proof({ nodeId, audience, nowMs: clock.now(), type, payload: { ...payload, node_id: nodeId, challenge } }),
+  );
+}
+
+interface Proof {
+  nodeId: string;
+  audience: string;
+  nowMs: number;
+  type: string;
+  payload: object;
+}
+
+const proof = ({ nodeId, audience, nowMs, type, payload }: Proof) => ({
   protocol: PROTOCOL,
   version: PROTOCOL_VERSION,
-  type: "credentials",
+  type,
   id: newId("msg"),
   trace_id: newTraceId(),
   sender: { id: nodeId },
@@ -98,5 +125,5 @@ const proof = ({ nodeId, challenge, audience, nowMs }: Proof) => ({
   created: toRfc3339(nowMs),
   expires: toRfc3339(nowMs + NODE_LIMITS.credentialsProofMs),
   nonce: newNonce(),
-  payload: { node_id: nodeId, challenge },
+  payload,
 });

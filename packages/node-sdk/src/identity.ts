@@ -1,25 +1,18 @@
 // Who the node is: its signing key, its NATS seed and the id it was registered under. Kept in files for the owner alone; never logged.
 
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  fstatSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createUser, fromSeed } from "@nats-io/nkeys";
 import { isId, OutcryError } from "@outcry/protocol";
-import { generateKey, loadKeyFile, saveKeyFile, type SigningKey } from "@outcry/signing";
+import type { SigningKey } from "@outcry/signing";
+import { KeyFiles, loadOrMakeKey, replaceFile, writeWhole } from "./key-files.js";
 import type { NodeOptions } from "./options.js";
 
 export interface Identity {
-  readonly key: SigningKey;
+  /** Signs; another one after a rotation. */
+  key: SigningKey;
+  /** Where that key and the next one are kept; undefined for a key that was handed in. */
+  readonly keyFiles: KeyFiles | undefined;
   readonly natsSeed: Uint8Array;
   readonly natsPublicKey: string;
   readonly nodeId: string | undefined;
@@ -27,7 +20,6 @@ export interface Identity {
 
 type IdentityOptions = Pick<NodeOptions, "id" | "stateDir" | "key" | "keyFile" | "natsSeed" | "natsSeedFile">;
 
-const OWNER_ONLY = 0o600;
 const encoder = new TextEncoder();
 
 /** Loads what there is and makes what is missing. Throws rather than use a secret that others may read. */
@@ -36,6 +28,7 @@ export function loadIdentity(options: IdentityOptions): Identity {
   const natsSeed = loadNatsSeed(options);
   return {
     key: loadSigningKey(options),
+    keyFiles: options.key === undefined ? new KeyFiles(keyPath(options)) : undefined,
     natsSeed,
     natsPublicKey: fromSeed(natsSeed).getPublicKey(),
     nodeId: options.id ?? rememberedId(options.stateDir),
@@ -46,17 +39,14 @@ export function loadIdentity(options: IdentityOptions): Identity {
 export function rememberId(stateDir: string | undefined, nodeId: string): void {
   if (stateDir === undefined) return;
   const path = idPath(stateDir);
-  writeNew(`${path}.new`, `${JSON.stringify({ id: nodeId })}\n`, "w");
-  renameSync(`${path}.new`, path);
+  replaceFile(path, `${JSON.stringify({ id: nodeId })}\n`);
 }
 
-function loadSigningKey({ key, keyFile, stateDir }: IdentityOptions): SigningKey {
-  if (key !== undefined) return key;
-  const path = keyFile ?? inStateDir(stateDir, "signing-key.json", "key or keyFile");
-  if (existsSync(path)) return loadKeyFile(path);
-  const made = generateKey();
-  saveKeyFile(path, made);
-  return made;
+const keyPath = ({ keyFile, stateDir }: IdentityOptions): string =>
+  keyFile ?? inStateDir(stateDir, "signing-key.json", "key or keyFile");
+
+function loadSigningKey(options: IdentityOptions): SigningKey {
+  return options.key ?? loadOrMakeKey(keyPath(options));
 }
 
 function loadNatsSeed({ natsSeed, natsSeedFile, stateDir }: IdentityOptions): Uint8Array {
@@ -64,7 +54,7 @@ function loadNatsSeed({ natsSeed, natsSeedFile, stateDir }: IdentityOptions): Ui
   const path = natsSeedFile ?? inStateDir(stateDir, "nats-user.nk", "natsSeed or natsSeedFile");
   if (existsSync(path)) return encoder.encode(readSecret(path).trim());
   const seed = createUser().getSeed();
-  writeNew(path, `${new TextDecoder().decode(seed)}\n`, "wx");
+  writeWhole(path, `${new TextDecoder().decode(seed)}\n`, "wx");
   return seed;
 }
 
@@ -93,15 +83,4 @@ function readSecret(path: string): string {
   } finally {
     closeSync(file);
   }
-}
-
-function writeNew(path: string, text: string, flag: "w" | "wx"): void {
-  const file = openSync(path, flag, OWNER_ONLY);
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  chmodSync(path, OWNER_ONLY); // the umask may have taken bits, an older file may have more
 }

@@ -35,7 +35,8 @@ import { Slots } from "./slots.js";
 
 export interface DeskDeps {
   readonly nodeId: string;
-  readonly key: SigningKey;
+  /** Looked up for each intent: it rotates. */
+  readonly key: () => SigningKey;
   readonly link: NatsLink;
   readonly serviceKeys: ServiceKeys;
   readonly handler: IntentHandler;
@@ -120,6 +121,11 @@ export class IntentDesk {
     return notice;
   }
 
+  /** Resolves when every intent that is open now has ended here, its quotes settled. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#serving);
+  }
+
   /** Takes nothing new; waits for handlers and unconfirmed quotes, and stops what is left when the time is up. */
   async drain(timeoutMs: number): Promise<DrainReport> {
     this.#draining = true;
@@ -198,7 +204,8 @@ export class IntentDesk {
   }
 
   async #decide(open: OpenIntent, sendings: Sendings): Promise<Answer> {
-    const { handler, nodeId, key, clock, log, emit } = this.#deps;
+    const { handler, nodeId, clock, log, emit } = this.#deps;
+    const key = this.#deps.key();
     const { intent, digest, ...rest } = open.taken;
     const context = intentContext({
       ...rest,

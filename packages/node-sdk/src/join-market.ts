@@ -10,6 +10,7 @@ import { type Identity, loadIdentity, rememberId } from "./identity.js";
 import { NODE_LIMITS } from "./limits.js";
 import { type LinkOptions, type NatsLink, openLink } from "./nats-link.js";
 import type { NodeOptions } from "./options.js";
+import type { RotateDeps } from "./rotate-key.js";
 import { type ServiceApi, serviceApi } from "./service-api.js";
 import { ServiceKeys } from "./service-keys.js";
 
@@ -29,6 +30,8 @@ export interface Membership {
   readonly link: NatsLink;
   readonly serviceKeys: ServiceKeys;
   readonly keeper: CredentialKeeper | undefined;
+  /** Undefined without HTTP. */
+  readonly rotation: RotateDeps | undefined;
 }
 
 export function joinMarket(deps: JoinDeps, signal: AbortSignal): Promise<Membership> {
@@ -53,7 +56,7 @@ async function joinDirectly(deps: JoinDeps, signal: AbortSignal): Promise<Member
     onRefused: () => undefined,
   });
   const serviceKeys = new ServiceKeys(connection.serviceKeys, { serviceId: connection.serviceId, clock, log });
-  return { nodeId, identity, link, serviceKeys, keeper: undefined };
+  return { nodeId, identity, link, serviceKeys, keeper: undefined, rotation: undefined };
 }
 
 async function joinByHttp(deps: JoinDeps, signal: AbortSignal): Promise<Membership> {
@@ -68,6 +71,7 @@ async function joinByHttp(deps: JoinDeps, signal: AbortSignal): Promise<Membersh
     serviceId: first.service_id,
     fetchKeySet: () => api.get("/.well-known/jwks.json"),
     clock,
+    random,
     log,
   });
   let link: NatsLink | undefined;
@@ -88,7 +92,9 @@ async function joinByHttp(deps: JoinDeps, signal: AbortSignal): Promise<Membersh
       natsSeed: identity.natsSeed,
       onRefused: () => keeper.renewSoon(),
     });
-    return { nodeId, identity, link, serviceKeys, keeper };
+    const token = () => keeper.current.gateway_token;
+    const rotation = { api, nodeId, identity, token, clock, random, log, onTrouble };
+    return { nodeId, identity, link, serviceKeys, keeper, rotation };
   } catch (error) {
     keeper.stop();
     throw error;

@@ -15,6 +15,7 @@ export const NODE_LIMITS = {
   renewRetryCapMs: 30_000,
   renewOnRefusalEveryMs: 2_000, // a refused connection asks for credentials no more often than this
   keyRefetchEveryMs: 10_000, // forged kids must not turn into requests
+  keyHintSpreadMs: 1_000, // ten thousand nodes hear at once that the service's keys changed
   reconnectWaitMs: 250,
   reconnectJitterMs: 250,
   dialTimeoutMs: 3_000, // a paused server accepts connections and never greets

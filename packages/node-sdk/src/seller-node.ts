@@ -17,6 +17,7 @@ import { joinMarket, type Membership } from "./join-market.js";
 import { NODE_LIMITS } from "./limits.js";
 import { Listeners } from "./listeners.js";
 import type { Incoming } from "./nats-link.js";
+import { leftToRetire, retireKey, switchKey } from "./rotate-key.js";
 import {
   type CancelHandler,
   type DrainReport,
@@ -44,6 +45,7 @@ export class SellerNode {
   #membership: Membership | undefined;
   #desk: IntentDesk | undefined;
   #closing: Promise<DrainReport> | undefined;
+  #rotating: Promise<{ kid: string }> | undefined;
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -83,11 +85,34 @@ export class SellerNode {
       await membership.link.flush();
       this.#enter("connected");
       this.#askCatchUp();
+      const { rotation } = membership;
+      if (rotation !== undefined)
+        for (const kid of leftToRetire(rotation)) void retireKey(rotation, kid, this.#stop.signal);
       return { nodeId: membership.nodeId };
     } catch (error) {
       if (this.#closing === undefined) this.#enter("closed", String(error));
       throw error;
     }
+  }
+
+  /**
+   * Makes a new signing key, registers it, and signs with it from then on; the old one is retired when no intent uses it any more. A call
+   * that failed, or was cut off by a crash, is repeated and goes on where it was.
+   */
+  rotateKey(): Promise<{ kid: string }> {
+    this.#rotating ??= this.#rotateKey().finally(() => {
+      this.#rotating = undefined;
+    });
+    return this.#rotating;
+  }
+
+  async #rotateKey(): Promise<{ kid: string }> {
+    const rotation = this.#membership?.rotation;
+    if (rotation === undefined || this.#desk === undefined)
+      throw new OutcryError("config_invalid", "rotateKey needs a started node that joined by HTTP");
+    const { kid, replaced } = await switchKey(rotation, this.#stop.signal);
+    void this.#desk.settled().then(() => retireKey(rotation, replaced, this.#stop.signal));
+    return { kid };
   }
 
   /** Takes no new intent, finishes what it has, and closes. Called again, it returns the same promise. */
@@ -134,7 +159,7 @@ export class SellerNode {
     const { clock, random, log } = this.#joinDeps();
     return new IntentDesk({
       nodeId,
-      key: identity.key,
+      key: () => identity.key,
       link,
       serviceKeys,
       handler,
@@ -173,12 +198,15 @@ export class SellerNode {
         if (notice?.type === "caught_up" && notice.more) this.#askMoreLater();
         return;
       }
+      case "keys":
+        return this.#membership!.serviceKeys.changed();
       default: // a later version's message: ignored, as unknown fields are
         this.#log.debug({ subject: message.subject }, "node: a message of an unknown kind");
     }
   }
 
   #onLink(state: "connected" | "disconnected", detail?: string): void {
+    if (state === "connected") this.#membership?.serviceKeys.changed(); // the word may have been missed
     if (this.#state !== "connected" && this.#state !== "disconnected") return;
     this.#enter(state, detail);
     if (state === "connected") this.#askCatchUp();

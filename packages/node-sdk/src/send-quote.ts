@@ -12,7 +12,7 @@ import {
   SUBJECTS,
 } from "@outcry/protocol";
 import { signEnvelope, type SigningKey } from "@outcry/signing";
-import type { Alarm } from "./alarm.js";
+import { Alarm } from "./alarm.js";
 import { fullJitterMs } from "./backoff.js";
 import { NODE_LIMITS } from "./limits.js";
 import type { NatsLink } from "./nats-link.js";
@@ -23,6 +23,8 @@ export type QuoteOutcome =
   /** The deadline came first; it may or may not be stored. */
   | { readonly kind: "unconfirmed" }
   | { readonly kind: "cancelled" };
+
+const TIMER_MS_MAX = 2 ** 30; // setTimeout would fire at once for more than 2^31
 
 export interface SignedQuote {
   readonly quoteId: string;
@@ -67,7 +69,10 @@ export async function sendQuote(deps: SendQuoteDeps, quote: SignedQuote, sending
     if (answer?.kind === "stored") return { kind: "stored", digest: answer.digest };
     if (answer?.kind === "refused" && !answer.temporary)
       return { kind: "refused", code: answer.code, detail: answer.detail };
-    await sending.alarm.sleep(fullJitterMs(attempt, backoff, random), sending.signal);
+    const backoffMs = fullJitterMs(attempt, backoff, random);
+    // Told when to come again: nothing that arrives meanwhile makes it sooner.
+    if (answer?.retry_after_ms === undefined) await sending.alarm.sleep(backoffMs, sending.signal);
+    else await new Alarm().sleep(Math.min(answer.retry_after_ms, TIMER_MS_MAX) + backoffMs, sending.signal);
   }
 }
 

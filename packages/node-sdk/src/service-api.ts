@@ -6,16 +6,26 @@ import { NODE_LIMITS } from "./limits.js";
 export interface ServiceApi {
   get(path: string, signal?: AbortSignal): Promise<unknown>;
   post(path: string, body?: unknown, signal?: AbortSignal): Promise<unknown>;
+  delete(path: string, token: string, signal?: AbortSignal): Promise<unknown>;
 }
 
 export function serviceApi(options: { url: string; fetch: typeof fetch }): ServiceApi {
   const base = options.url.replace(/\/+$/, "");
-  const call = async (method: string, path: string, body: unknown, signal?: AbortSignal): Promise<unknown> => {
+  const call = async (
+    method: string,
+    path: string,
+    { body, token }: { body?: unknown; token?: string },
+    signal?: AbortSignal,
+  ): Promise<unknown> => {
     const timeout = AbortSignal.timeout(NODE_LIMITS.httpTimeoutMs);
     try {
       const response = await options.fetch(`${base}${path}`, {
         method,
-        headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) },
+        headers: {
+          accept: "application/json",
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
@@ -29,8 +39,9 @@ export function serviceApi(options: { url: string; fetch: typeof fetch }): Servi
     }
   };
   return {
-    get: (path, signal) => call("GET", path, undefined, signal),
-    post: (path, body, signal) => call("POST", path, body, signal),
+    get: (path, signal) => call("GET", path, {}, signal),
+    post: (path, body, signal) => call("POST", path, { body }, signal),
+    delete: (path, token, signal) => call("DELETE", path, { token }, signal),
   };
 }
 

@@ -9,6 +9,7 @@ export interface ServiceKeysDeps {
   /** Reads the published key set; absent when there is no HTTP. */
   readonly fetchKeySet?: (() => Promise<unknown>) | undefined;
   readonly clock: Clock;
+  readonly random?: () => number;
   readonly log: Log;
 }
 
@@ -17,6 +18,9 @@ export class ServiceKeys implements KeySource {
   #byKid: Map<string, VerificationKey>;
   #refetching: Promise<void> | undefined;
   #refetchedMs = Number.NEGATIVE_INFINITY;
+  /** The service said that its keys changed, and no reading has begun since. */
+  #stale = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(keys: readonly PublicKey[], deps: ServiceKeysDeps) {
     this.#deps = deps;
@@ -34,14 +38,32 @@ export class ServiceKeys implements KeySource {
   /** Resolves in every case: the caller looks again. */
   refetch(): Promise<void> {
     const { fetchKeySet, clock } = this.#deps;
-    if (fetchKeySet === undefined || clock.now() - this.#refetchedMs < NODE_LIMITS.keyRefetchEveryMs) {
+    const early = clock.now() - this.#refetchedMs < NODE_LIMITS.keyRefetchEveryMs;
+    if (fetchKeySet === undefined || (!this.#stale && (early || this.#refetching !== undefined))) {
       return this.#refetching ?? Promise.resolve();
     }
+    this.#stale = false;
     this.#refetchedMs = clock.now();
-    this.#refetching = this.#readKeySet(fetchKeySet).finally(() => {
-      this.#refetching = undefined;
+    // Behind one that is under way: that one may still bring the old set.
+    const reading = (this.#refetching ?? Promise.resolve()).then(() => this.#readKeySet(fetchKeySet));
+    const whole = reading.finally(() => {
+      if (this.#refetching === whole) this.#refetching = undefined;
     });
-    return this.#refetching;
+    this.#refetching = whole;
+    return whole;
+  }
+
+  /** Reads them again within a second: every node hears of it at once. */
+  changed(withinMs: number = NODE_LIMITS.keyHintSpreadMs): void {
+    this.#stale = true;
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        if (this.#stale) void this.refetch();
+      },
+      (this.#deps.random ?? Math.random)() * withinMs,
+    ).unref();
   }
 
   async #readKeySet(fetchKeySet: () => Promise<unknown>): Promise<void> {
@@ -53,6 +75,7 @@ export class ServiceKeys implements KeySource {
       if (keys.length > 0) this.replace(keys);
     } catch (error) {
       this.#deps.log.warn({ error: String(error) }, "node: the service's key set was not read");
+      this.changed(NODE_LIMITS.keyRefetchEveryMs); // a revoked key must not stay for long
     }
   }
 }

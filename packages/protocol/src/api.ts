@@ -127,6 +127,29 @@ export const TokenCreated = Type.Object({
 });
 export type TokenCreated = Static<typeof TokenCreated>;
 
+export const RotationRequest = Type.Object({
+  lead_ms: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 86_400_000,
+      default: LIMITS.signingKeyLeadMs,
+      description: "the new key is published so long before it signs",
+    }),
+  ),
+});
+export const RotationStarted = Type.Object({ generation: Type.Integer(), signs_from: Timestamp });
+export type RotationStarted = Static<typeof RotationStarted>;
+
+export const SigningKeyView = Type.Object({
+  kid: Type.String(),
+  status: Type.Enum(["next", "signing", "retiring", "revoked"]),
+  published: Type.Optional(Timestamp),
+  last_signed: Type.Optional(Timestamp),
+  retires: Type.Optional(Timestamp),
+  revoked: Type.Optional(Timestamp),
+});
+export type SigningKeyView = Static<typeof SigningKeyView>;
+
 export const InviteRequest = Type.Object({
   name: Type.Optional(Type.String({ maxLength: 200 })),
   ttl_ms: Type.Optional(Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 })),

@@ -7,7 +7,7 @@ import { parseRfc3339, RFC3339_UTC_MS } from "./time.js";
 export const PROTOCOL = "outcry.intent_broadcast";
 export const PROTOCOL_VERSION = "2026-11-20";
 
-type MessageType = "intent" | "quote" | "cancel" | "credentials";
+type MessageType = "intent" | "quote" | "cancel" | "credentials" | "node-key";
 
 export const Timestamp = Type.Refine(
   Type.String({ pattern: RFC3339_UTC_MS.source, description: "RFC 3339, UTC, milliseconds" }),

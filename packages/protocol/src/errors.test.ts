@@ -37,8 +37,9 @@ describe("the error table", () => {
       "record_full",
       "shutting_down",
       "timed_out",
+      "rate_limited",
     ]);
-    expect(temporary.every(([, { httpStatus }]) => [409, 503, 504].includes(httpStatus))).toBe(true);
+    expect(temporary.every(([, { httpStatus }]) => [409, 429, 503, 504].includes(httpStatus))).toBe(true);
   });
 });
 

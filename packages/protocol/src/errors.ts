@@ -111,6 +111,10 @@ export const ERRORS = {
   replay_not_found: row(5021, 404, false, "There is no such replay.", "Take the id from GET /v1/dead-letters/replays."),
   replay_ended: row(5022, 409, false, "The replay has ended.", "Start another one: it takes up what is still open."),
   replays_too_many: row(5023, 409, true, "As many replays are running as may run at once.", "Wait for one to end, or pause or cancel one."),
+  signing_key_not_found: row(5030, 404, false, "There is no such signing key.", "List the keys with GET /v1/signing-keys."),
+  rotation_unsupported: row(5031, 409, false, "The signing key is named by the configuration.", "Change OUTCRY_SIGNING_KEY and restart; the old key stays published."),
+  node_key_not_found: row(5032, 404, false, "The node has no such key.", "List its keys with GET /v1/nodes/{id}."),
+  node_key_last: row(5033, 409, false, "It is the node's only key.", "Add another key first."),
 
   // 6xxx: sockets and channels
   channel_forbidden: row(6001, 403, false, "The channel does not exist for you.", "Ask for a token that names the channel."),
@@ -126,6 +130,7 @@ export const ERRORS = {
   shutting_down: row(9004, 503, true, "The service is stopping.", "Retry with the same Idempotency-Key."),
   timed_out: row(9005, 504, true, "The outcome is unknown.", "Repeat with the same id: it is applied once."),
   config_invalid: row(9006, 500, false, "The configuration has mistakes.", "Correct each named variable."),
+  rate_limited: row(9007, 429, true, "A limit of this caller is used up.", "Wait as long as Retry-After says, then repeat the same request; the detail names the limit, the cost and what is left."),
   internal: row(9999, 500, false, "A fault of the service.", "Report the request id."),
 } as const satisfies Record<string, ErrorRow>;
 
@@ -140,6 +145,8 @@ export interface ErrorPointer {
 interface OutcryErrorOptions {
   cause?: unknown;
   pointers?: ErrorPointer[];
+  /** When the same request may succeed, where that is known. */
+  retryAfterMs?: number | undefined;
 }
 
 /** An error of the table, with what happened this time. Thrown for broken callers and broken infrastructure only. */
@@ -148,12 +155,14 @@ export class OutcryError extends Error {
   readonly code: ErrorCode;
   readonly detail: string;
   readonly pointers: ErrorPointer[];
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, detail: string = ERRORS[code].meaning, options: OutcryErrorOptions = {}) {
     super(`${code}: ${detail}`, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.detail = detail;
     this.pointers = options.pointers ?? [];
+    this.retryAfterMs = options.retryAfterMs;
   }
 
   get number(): number {

@@ -27,6 +27,7 @@ export const LIMITS = {
   tagCharsMax: 128, // a name, or a short path of names
   tagsMax: 200, // categories, regions, capabilities of one node
   nodeKeysMax: 8, // rotation with overlap needs two
+  nodeRetiredKeysMax: 32, // one a day for the month that quotes are kept; the oldest makes room
   nodeSubscriptionsMax: 16, // of a node's NATS user
   channelsPerTokenMax: 32, // a token travels in a header or a URL
   amountMinorMax: Number.MAX_SAFE_INTEGER, // beyond it the next JSON parser reads another amount
@@ -44,6 +45,8 @@ export const LIMITS = {
   clockSkewMs: 60 * SECOND, // `created` may be this far ahead; `expires` has no tolerance
   buyerTokenMs: 15 * MINUTE, // it cannot be revoked, so it dies soon
   inviteMs: 7 * DAY, // a person has to pass it on
+  signingKeyLeadMs: 5 * MINUTE, // a new key is published so long before it signs: JWKS is cached for it
+  signingKeyKeptMs: 31 * DAY, // public after its last signature: the quotes that answer its intents are kept for 30
   nonceMs: 2 * MINUTE, // one request away from being used
   nodeCredentialsMs: HOUR, // short: a leaked user JWT dies soon, renewal costs 40 ms
   acksLongPollMaxMs: 30 * SECOND, // below common proxies' 60 s
@@ -59,6 +62,15 @@ export const LIMITS = {
   catchUpPerSecond: 100, // to one node: it has live intents to answer too
   catchUpEveryMs: 5 * SECOND, // a node that restarts in a loop costs no more than this
   endGraceMs: 100, // after the deadline, for quotes that are being stored
+  // rates (defaults), each per minute and for one of them; 0 in the configuration is none
+  deliveriesPerMinute: 600_000, // of a backend: 10,000/s, what a fan-out to every node of a large market needs
+  deliveryBytesPerMinute: 1024 * 1024 * 1024, // of a backend: 17 MB/s of intents on the way to nodes
+  quotesPerMinute: 60_000, // of a node: an answer to every intent of a busy market
+  quoteBytesPerMinute: 256 * 1024 * 1024, // of a node: four times its usual quotes at full rate
+  quotesSharePercent: 25, // of QUOTES that one node may hold: the other three quarters are the others'
+  acksPerMinute: 600_000, // of a node: ten for each intent of a busy market
+  requestsPerMinute: 60_000, // of an API key or token: 1,000/s
+  addressRequestsPerMinute: 6_000, // of an address without one: a thousand nodes behind it renew within a minute
   // streams
   intentsAgeMs: 8 * DAY, // seven days are promised, idempotency for 48 h of them
   quotesAgeMs: 30 * DAY, // a dispute about an answer

@@ -48,6 +48,10 @@ export const NodeRecord = Type.Object({
   ...described,
   public_keys: NodeRegistration.properties.public_keys,
   nats_public_key: NodeRegistration.properties.nats_public_key,
+  /** What was stored before `retired` and signed with it still verifies. */
+  retired_keys: Type.Optional(
+    Type.Array(Type.Object({ ...PublicKey.properties, retired: Timestamp }), { maxItems: LIMITS.nodeRetiredKeysMax }),
+  ),
   status: Type.Union([Type.Literal("active"), Type.Literal("suspended")]),
   status_reason: Type.Optional(Type.String({ maxLength: 500 })),
   created: Timestamp,
@@ -59,6 +63,13 @@ export type NodeRecord = Static<typeof NodeRecord>;
 export const CredentialsPayload = Type.Object({
   node_id: NodeId,
   challenge: Type.String({ minLength: 16, maxLength: 128 }),
+});
+
+/** Another key for a node (type `node-key`): signed with a registered key and, the same bytes, with the new one. */
+export const NodeKeyPayload = Type.Object({
+  node_id: NodeId,
+  challenge: CredentialsPayload.properties.challenge,
+  public_key: PublicKey,
 });
 
 export const NodeCredentials = Type.Object({

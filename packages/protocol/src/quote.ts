@@ -44,7 +44,13 @@ export type Quote = Static<typeof Quote>;
 /** The answer to a quote request on NATS. `digest` is that of the bytes that are stored. */
 export const QuoteAnswer = Type.Union([
   Type.Object({ kind: Type.Literal("stored"), quote_id: QuoteId, digest: Digest }),
-  Type.Object({ kind: Type.Literal("refused"), code: Type.String(), detail: Type.String(), temporary: Type.Boolean() }),
+  Type.Object({
+    kind: Type.Literal("refused"),
+    code: Type.String(),
+    detail: Type.String(),
+    temporary: Type.Boolean(),
+    retry_after_ms: Type.Optional(Type.Integer({ minimum: 0, description: "the same quote, not before" })),
+  }),
 ]);
 export type QuoteAnswer = Static<typeof QuoteAnswer>;
 

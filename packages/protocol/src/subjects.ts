@@ -41,6 +41,8 @@ export const SUBJECTS = {
   nodeIntent: (node: string) => `ucp.v1.node.${safe(node)}.intent`,
   nodeCancel: (node: string) => `ucp.v1.node.${safe(node)}.cancel`,
   nodeNotice: (node: string) => `ucp.v1.node.${safe(node)}.notice`,
+  /** Empty: the service's key set is another one; read it again. */
+  nodeKeys: (node: string) => `ucp.v1.node.${safe(node)}.keys`,
   nodeAll: (node: string) => `ucp.v1.node.${safe(node)}.*`,
   // node → service, core NATS
   ack: (node: string, intent: string) => `ucp.v1.ack.${safe(node)}.${safeOrAny(intent)}`,

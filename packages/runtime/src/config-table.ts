@@ -1,5 +1,7 @@
 // Every variable: what it is called, what it may be, what it is for. docs and the types of Config follow this table.
 
+import { LIMITS } from "@outcry/protocol";
+
 export interface Variable {
   readonly key: string;
   readonly name: `OUTCRY_${string}`;
@@ -19,6 +21,7 @@ export interface Variable {
 }
 
 const DAY_MS = 86_400_000;
+const PER_MINUTE_MAX = 1_000_000_000_000; // sums of a minute stay far below 2^53
 
 export const VARIABLES = [
   {
@@ -149,6 +152,78 @@ export const VARIABLES = [
     min: 100,
     max: DAY_MS,
     doc: "Time for quotes when the intent names no quote_deadline.",
+  },
+  {
+    key: "limitDeliveries",
+    name: "OUTCRY_LIMIT_DELIVERIES",
+    kind: "integer",
+    default: String(LIMITS.deliveriesPerMinute),
+    min: 0,
+    max: PER_MINUTE_MAX,
+    doc: "Deliveries per minute and backend, counted when an intent is posted; 0 = no limit.",
+  },
+  {
+    key: "limitDeliveryBytes",
+    name: "OUTCRY_LIMIT_DELIVERY_BYTES",
+    kind: "integer",
+    default: String(LIMITS.deliveryBytesPerMinute),
+    min: 0,
+    max: PER_MINUTE_MAX,
+    doc: "Deliveries times bytes of their intents, per minute and backend; 0 = no limit.",
+  },
+  {
+    key: "limitRequests",
+    name: "OUTCRY_LIMIT_REQUESTS",
+    kind: "integer",
+    default: String(LIMITS.requestsPerMinute),
+    min: 0,
+    max: PER_MINUTE_MAX,
+    doc: "Requests per minute and API key or token, except POST /v1/intents; 0 = no limit.",
+  },
+  {
+    key: "limitAddressRequests",
+    name: "OUTCRY_LIMIT_ADDRESS_REQUESTS",
+    kind: "integer",
+    default: String(LIMITS.addressRequestsPerMinute),
+    min: 0,
+    max: PER_MINUTE_MAX,
+    doc: "Requests per minute and remote address without credentials, or with wrong ones; 0 = no limit. Behind a proxy all share its address.",
+  },
+  {
+    key: "limitQuotes",
+    name: "OUTCRY_LIMIT_QUOTES",
+    kind: "integer",
+    default: String(LIMITS.quotesPerMinute),
+    min: 0,
+    max: PER_MINUTE_MAX,
+    doc: "Quotes per minute and node; 0 = no limit.",
+  },
+  {
+    key: "limitQuoteBytes",
+    name: "OUTCRY_LIMIT_QUOTE_BYTES",
+    kind: "integer",
+    default: String(LIMITS.quoteBytesPerMinute),
+    min: 0,
+    max: PER_MINUTE_MAX,
+    doc: "Bytes of quotes per minute and node; 0 = no limit.",
+  },
+  {
+    key: "limitQuotesShare",
+    name: "OUTCRY_LIMIT_QUOTES_SHARE",
+    kind: "integer",
+    default: String(LIMITS.quotesSharePercent),
+    min: 0,
+    max: 100,
+    doc: "Percent of the stream QUOTES that the quotes of one node may fill within their retention; 0 = no limit.",
+  },
+  {
+    key: "limitAcks",
+    name: "OUTCRY_LIMIT_ACKS",
+    kind: "integer",
+    default: String(LIMITS.acksPerMinute),
+    min: 0,
+    max: PER_MINUTE_MAX,
+    doc: "Acks per minute and node and process; more are dropped; 0 = no limit.",
   },
   {
     key: "replicas",

@@ -20,6 +20,7 @@ import {
   PROTOCOL_VERSION,
 } from "@outcry/protocol";
 
+import type { FloodGate } from "./flood-gate.js";
 import type { KnownIntents } from "./known-intents.js";
 
 const QUEUE_GROUP = "collectors";
@@ -32,6 +33,7 @@ export interface CollectDeps {
   book: IntentBook;
   responses: ResponseLog;
   ended: KnownIntents;
+  floods: FloodGate;
   clock: Clock;
   log: Log;
   onAck?: (status: string) => void;
@@ -47,8 +49,10 @@ export function collectAcks(deps: CollectDeps): Subscription {
       // A node that is not among its targets is refused by that, whatever its token.
       const { subject } = message;
       const dot = subject.lastIndexOf(".");
+      const node = subject.slice(ACK_PREFIX.length, dot);
+      if (!deps.floods.letsIn(node)) return deps.onRefused?.("rate_limited");
       const intent = deps.book.peek(subject.slice(dot + 1));
-      if (intent !== undefined) return takeAck(deps, memory, intent, subject.slice(ACK_PREFIX.length, dot), message);
+      if (intent !== undefined) return takeAck(deps, memory, intent, node, message);
       const answer = parseAnswer(subject);
       if (answer === undefined) return refuse(deps, message, "ack_intent_unknown");
       return loadThenTake(deps, memory, answer, message);

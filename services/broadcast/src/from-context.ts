@@ -1,12 +1,12 @@
 // The broadcast service as its configuration says, with metrics, readiness and an ordered stop.
 
-import { existsSync, readFileSync } from "node:fs";
-import path from "node:path";
+import { readFileSync } from "node:fs";
 import { type Backbone, countMessages } from "@outcry/backbone";
 import { platformConfig } from "@outcry/delivery";
 import { OutcryError, STREAMS, SUBJECTS } from "@outcry/protocol";
 import { type Config, type Metrics, type ServiceContext, checkListener, opsRoutes } from "@outcry/runtime";
-import { type SigningKey, generateKey, keyFromText, loadKeyFile, saveKeyFile } from "@outcry/signing";
+import { keyFromText } from "@outcry/signing";
+import { fixedKey, keyFolder } from "./access/key-store.js";
 import type { PipelineMetrics } from "./metrics.js";
 import { type BroadcastService, startBroadcast } from "./service.js";
 
@@ -28,12 +28,19 @@ export async function broadcastFromContext(
     platform,
     auth,
     natsUrls,
-    signingKeys: [signingKeyOf(config)],
+    keyStore: config.signingKey === undefined ? keyFolder(config.dataDir) : fixedKey(keyFromText(config.signingKey)),
     serviceId: config.senderId,
     ackTimeoutMs: config.ackTimeoutMs,
     ackWindowMs: config.ackWindowMs,
     attemptsMax: config.attemptsMax,
     quoteWindowMs: config.quoteWindowDefaultMs,
+    quotas: {
+      deliveriesPerMinute: config.limitDeliveries,
+      deliveryBytesPerMinute: config.limitDeliveryBytes,
+      requestsPerMinute: config.limitRequests,
+      addressRequestsPerMinute: config.limitAddressRequests,
+      acksPerMinute: config.limitAcks,
+    },
     metrics: pipelineMetrics(metrics),
     onAnswered: ({ route, status, seconds }) =>
       metrics.observe("outcry_http_request_seconds", { route, status: String(status) }, seconds),
@@ -75,16 +82,6 @@ async function lettersKept(backbone: Backbone): Promise<number> {
     countMessages(backbone, STREAMS.deadLetters, SUBJECTS.allDeadMessages),
   ]);
   return deliveries + messages;
-}
-
-const KEY_FILE = "signing-key.json";
-
-/** From the variable, else the key in the data folder, made at the first start. */
-function signingKeyOf(config: Config): SigningKey {
-  if (config.signingKey !== undefined) return keyFromText(config.signingKey);
-  const file = path.join(config.dataDir, KEY_FILE);
-  if (!existsSync(file)) saveKeyFile(file, generateKey());
-  return loadKeyFile(file);
 }
 
 function tlsOf({ tlsCertFile, tlsKeyFile }: Config): { cert: string; key: string } | undefined {

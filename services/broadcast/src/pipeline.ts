@@ -12,12 +12,13 @@ import {
 } from "@outcry/delivery";
 import { type TimerClaim, type TimerHandler, runTimers } from "@outcry/jobs";
 import { OutcryError, STREAMS, SUBJECTS } from "@outcry/protocol";
-import type { SigningKey } from "@outcry/signing";
+import type { SigningKeys } from "./access/signing-keys.js";
 import { answerCatchUps } from "./catch-up.js";
 import { collectAcks } from "./collect-acks.js";
 import { deadLetter } from "./dead-letter.js";
 import { type DispatchDeps, dispatchIntent } from "./dispatch-intent.js";
 import { type EndDeps, endWhenDue } from "./end-intent.js";
+import { FloodGate } from "./flood-gate.js";
 import { KnownIntents } from "./known-intents.js";
 import { type FinishDeps, finishIntent } from "./finish-intent.js";
 import type { PipelineMetrics } from "./metrics.js";
@@ -30,7 +31,7 @@ const DELIVERIES_MAX = 10;
 const TIMERS_CONCURRENCY = 64;
 
 export interface PipelineOptions {
-  signingKey: SigningKey;
+  signingKeys: Pick<SigningKeys, "current">;
   ackTimeoutMs: number;
   ackWindowMs: number;
   attemptsMax: number;
@@ -38,6 +39,8 @@ export interface PipelineOptions {
   deliveriesMax?: number;
   replays: ReplayBook;
   nodeStatus: JudgeDeps["nodeStatus"];
+  /** Of one node; 0 = any number. */
+  acksPerMinute: number;
   metrics: PipelineMetrics;
 }
 
@@ -145,7 +148,9 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     broadcasted,
     deadLetters: platform.deadLetters,
     onDead: metrics.dead,
-    signingKey: options.signingKey,
+    get signingKey() {
+      return options.signingKeys.current;
+    },
     clock,
     log,
     ackTimeoutMs: options.ackTimeoutMs,
@@ -170,6 +175,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     book,
     responses,
     ended,
+    floods: new FloodGate(options.acksPerMinute, clock),
     clock,
     log,
     onAck: metrics.ack,

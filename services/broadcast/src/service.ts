@@ -1,16 +1,18 @@
 // The broadcast service put together: connections, registry and access in memory, the pipeline, the HTTP app. Stopping is the reverse.
 
 import type { AddressInfo } from "node:net";
-import { type AuthFolder, createRevoker } from "@outcry/backbone";
+import { type AuthFolder, type Backbone, createRevoker } from "@outcry/backbone";
 import { type Platform, type PlatformOptions, connectPlatform } from "@outcry/delivery";
 import { createNonces } from "@outcry/jobs";
-import { LIMITS, STREAMS } from "@outcry/protocol";
-import type { SigningKey } from "@outcry/signing";
+import { LIMITS, STREAMS, SUBJECTS } from "@outcry/protocol";
 import { createAccessBook } from "./access/access-book.js";
 import { claimAdminKey } from "./access/api-keys.js";
-import { publishServiceKeys } from "./access/service-keys.js";
+import { createBackendLimits } from "./backend-limits.js";
+import type { KeyStore } from "./access/key-store.js";
+import { createSigningKeys } from "./access/signing-keys.js";
 import { endIntent } from "./end-intent.js";
 import { type AppDeps, createApp } from "./http/app.js";
+import { createCallerLimits } from "./http/caller-limits.js";
 import type { App } from "./http/principal.js";
 import { explainRoutes } from "./http/routes/explain.js";
 import { deadLetterRoutes } from "./http/routes/dead-letters.js";
@@ -18,8 +20,9 @@ import { intentRoutes } from "./http/routes/intents.js";
 import { replayRoutes } from "./http/routes/replays.js";
 import type { PipelineMetrics } from "./metrics.js";
 import { startPipeline } from "./pipeline.js";
+import { NO_QUOTAS, type Quotas } from "./quotas.js";
 import { watchRoom } from "./record-room.js";
-import { createRegistry } from "./registry/registry.js";
+import { createRegistry, type Registry } from "./registry/registry.js";
 import { createRevocations } from "./registry/revocations.js";
 import { createReplayBook } from "./replays/replay-book.js";
 import { submitIntent } from "./submit-intent.js";
@@ -30,8 +33,7 @@ export interface BroadcastOptions {
   auth: AuthFolder;
   /** NATS URLs as nodes reach them. */
   natsUrls: readonly string[];
-  /** The first signs; all are published. */
-  signingKeys: readonly [SigningKey, ...SigningKey[]];
+  keyStore: KeyStore;
   serviceId: string;
   ackTimeoutMs: number;
   ackWindowMs: number;
@@ -40,6 +42,8 @@ export interface BroadcastOptions {
   deliveriesMax?: number;
   /** For intents that name no deadline. */
   quoteWindowMs: number;
+  /** Without them nobody is limited. */
+  quotas?: Quotas;
   metrics: PipelineMetrics;
   onAnswered?: AppDeps["onAnswered"];
   tls?: AppDeps["tls"];
@@ -60,16 +64,22 @@ export interface BroadcastService {
 }
 
 export async function startBroadcast(options: BroadcastOptions): Promise<BroadcastService> {
-  const { auth, signingKeys } = options;
-  const [signingKey] = signingKeys;
+  const { auth, quotas = NO_QUOTAS } = options;
   const platform = await connectPlatform(options.platform);
   const { backbone, book, rows, run, clock, log } = platform;
   const stopping = new AbortController();
 
   const access = await createAccessBook({ bucket: platform.access, clock, log });
   const admin = await claimAdminKey(access);
-  await publishServiceKeys(access, signingKeys);
   const registry = await createRegistry({ bucket: platform.nodes, clock, log });
+  const signingKeys = await createSigningKeys({
+    book: access,
+    store: options.keyStore,
+    serviceId: options.serviceId,
+    clock,
+    log,
+    onChange: () => tellKeysChanged(backbone, registry),
+  });
   const revoker = createRevoker({ backbone: platform.system ?? backbone, tree: auth.tree, clock });
   const revocations = createRevocations({
     registry,
@@ -84,7 +94,16 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
 
   const nodeStatus = (id: string) => registry.get(id)?.status;
   const replays = createReplayBook({ ...platform, nudge: () => pipeline.nudge() });
-  const pipeline = startPipeline(platform, { ...options, signingKey, replays, nodeStatus });
+  const pipeline = startPipeline(platform, {
+    ...options,
+    signingKeys,
+    acksPerMinute: quotas.acksPerMinute,
+    replays,
+    nodeStatus,
+  });
+  const counting = { store: platform.redis, clock, log };
+  const limits = createBackendLimits(quotas, counting);
+  const callerLimits = createCallerLimits(quotas, counting);
   const { app } = await createApp({
     log,
     clock,
@@ -96,6 +115,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     nonces: createNonces({ store: platform.redis, clock, ttlMs: LIMITS.nonceMs }),
     authTree: auth.tree,
     natsUrls: options.natsUrls,
+    callerLimits,
     ownsIntent: async (backendId, intentId) => (await book.get(intentId))?.record.backend_id === backendId,
     ...(options.onAnswered ? { onAnswered: options.onAnswered } : {}),
     ...(options.tls ? { tls: options.tls } : {}),
@@ -105,9 +125,13 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     intents: platform.intents,
     book,
     registry: registry.index,
-    signingKey,
+    /** Looked up for each signature: it rotates. */
+    get signingKey() {
+      return signingKeys.current;
+    },
     senderId: options.serviceId,
     quoteWindowMs: options.quoteWindowMs,
+    limits,
     clock,
   };
   const read = { backbone, rows, run, clock };
@@ -121,6 +145,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     end: (intent, request) => endIntent(pipeline.endDeps, intent, request),
     read,
     book,
+    limits,
     stopping: stopping.signal,
   });
   explainRoutes(app, { book, read, explain: { nodes: platform.nodes, registry: registry.index } });
@@ -141,6 +166,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
       nats: { ok: backbone.health.up, detail: backbone.health.up ? "connected" : "disconnected" },
       redis: { ok: platform.redis.health.up, detail: platform.redis.health.up ? "connected" : "disconnected" },
       record: room.check(),
+      signing: signingKeys.check(),
     }),
     nodeCounts() {
       const all = [...registry.nodes.all()];
@@ -151,12 +177,21 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
       stopping.abort();
       await app.close();
       await pipeline.stop();
+      await Promise.all([limits.stop(), callerLimits.stop()]);
       room.stop();
       trimmer.stop();
+      await signingKeys.stop();
       registry.close();
       revocations.close();
       access.close();
       await platform.close();
     },
   };
+}
+
+/** A hint without content, at most once: nodes that miss it read the keys again when they reconnect or meet an unknown one. */
+function tellKeysChanged(backbone: Backbone, registry: Registry): void {
+  if (!backbone.health.up) return;
+  for (const [id, { value }] of registry.nodes.all())
+    if (value.status === "active") backbone.publish(SUBJECTS.nodeKeys(id), new Uint8Array(0));
 }

@@ -19,6 +19,7 @@ import {
 } from "@outcry/protocol";
 import { type Selection, type RegistryIndex, selectTargets } from "@outcry/selection";
 import { type SigningKey, signEnvelope } from "@outcry/signing";
+import { type BackendLimits, type IntentCost, NO_COST, costOf } from "./backend-limits.js";
 
 export interface SubmitDeps {
   backbone: Backbone;
@@ -28,6 +29,7 @@ export interface SubmitDeps {
   signingKey: SigningKey;
   senderId: string;
   quoteWindowMs: number;
+  limits: BackendLimits;
   clock: Clock;
 }
 
@@ -43,13 +45,13 @@ export interface Submission {
 }
 
 export type SubmitResult =
-  | { kind: "accepted" | "replayed"; intent: SubmittedIntent }
+  | { kind: "accepted" | "replayed"; intent: SubmittedIntent; cost: IntentCost }
   /** The key was used with another body. */
   | { kind: "mismatch"; intentId: string };
 
 export type SubmittedIntent = Pick<LoadedIntent, "id" | "record" | "intent">;
 
-/** Throws OutcryError: deadline_invalid, validation_failed, no_eligible_nodes, targets_too_many, record_full, dependency_unavailable. */
+/** Throws OutcryError: deadline_invalid, validation_failed, no_eligible_nodes, targets_too_many, rate_limited, record_full, dependency_unavailable. */
 export async function submitIntent(deps: SubmitDeps, submission: Submission): Promise<SubmitResult> {
   const id = intentId(submission.backendId, submission.idempotencyKey);
   const bodyDigest = digestOf(canonicalize(submission.request));
@@ -62,16 +64,33 @@ export async function submitIntent(deps: SubmitDeps, submission: Submission): Pr
     return replayOf(earlier, bodyDigest);
   }
 
-  const written = await deps.intents.append({
-    subject: SUBJECTS.intent(id),
-    data: encodeRecord(fresh.record),
-    expectFirst: true,
-  });
+  const cost = costOf(fresh.record);
+  const over = deps.limits.charge(submission.backendId, cost);
+  if (over !== undefined) {
+    // A replay costs nothing, so no limit keeps it from its answer.
+    const earlier = await readRecorded(deps, id);
+    if (earlier === undefined) throw over;
+    return replayOf(earlier, bodyDigest);
+  }
+  const written = await appendIntent(deps, submission.backendId, id, fresh.record, cost);
   if (written.kind === "appended")
-    return { kind: "accepted", intent: { id, record: fresh.record, intent: fresh.intent } };
+    return { kind: "accepted", intent: { id, record: fresh.record, intent: fresh.intent }, cost };
   const earlier = await readRecorded(deps, id);
   if (earlier === undefined) throw new OutcryError("internal", `the record holds ${id} and does not answer with it`);
   return replayOf(earlier, bodyDigest);
+}
+
+/** What is not newly recorded is not charged. An unknown outcome is given back too: its repetition is a replay, or is charged then. */
+async function appendIntent(deps: SubmitDeps, backendId: string, id: string, record: IntentRecord, cost: IntentCost) {
+  let appended = false;
+  try {
+    const entry = { subject: SUBJECTS.intent(id), data: encodeRecord(record), expectFirst: true };
+    const written = await deps.intents.append(entry);
+    appended = written.kind === "appended";
+    return written;
+  } finally {
+    if (!appended) deps.limits.giveBack(backendId, cost);
+  }
 }
 
 /** From the record itself: the book remembers for a while that an id was unknown, and this id may just have been recorded. */
@@ -82,7 +101,7 @@ async function readRecorded({ backbone, book }: SubmitDeps, id: string): Promise
 
 function replayOf(earlier: SubmittedIntent, bodyDigest: string): SubmitResult {
   return earlier.record.body_digest === bodyDigest
-    ? { kind: "replayed", intent: earlier }
+    ? { kind: "replayed", intent: earlier, cost: NO_COST }
     : { kind: "mismatch", intentId: earlier.id };
 }
 

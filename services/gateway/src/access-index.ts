@@ -16,6 +16,8 @@ const ApiKey = Type.Object({
 });
 export type ApiKey = Static<typeof ApiKey>;
 
+const SigningKeyRecord = Type.Object({ ...PublicKey.properties, revoked: Type.Optional(Timestamp) });
+
 const Revocation = Type.Object({ node_id: Type.String(), at: Timestamp });
 
 const KEYS = { apiKey: "api-key.", signingKey: "signing-key.", revocation: "revocation." } as const;
@@ -27,6 +29,8 @@ export interface AccessIndexDeps {
   readonly serviceId: string;
   readonly log: Log;
   readonly onKeyRevoked: (keyId: string) => void;
+  /** Tokens that it signed are void. */
+  readonly onSigningKeyRevoked: (kid: string) => void;
   /** Its tokens issued until then are void. */
   readonly onNodeRevoked: (nodeId: string, untilMs: number) => void;
 }
@@ -93,8 +97,9 @@ export class AccessIndex {
   }
 
   #takeSigningKey(kid: string, entry: BucketEntry): void {
-    const jwk = entry.deleted ? undefined : this.#parse(entry, PublicKey);
-    const checked = jwk === undefined ? undefined : checkPublicJwk(jwk);
+    const jwk = entry.deleted ? undefined : this.#parse(entry, SigningKeyRecord);
+    const checked = jwk === undefined || jwk.revoked !== undefined ? undefined : checkPublicJwk(jwk);
+    if (jwk?.revoked !== undefined) this.#deps.onSigningKeyRevoked(kid);
     if (checked?.kind !== "ok") return void this.#signingKeys.delete(kid);
     const { alg, publicKey } = checked;
     this.#signingKeys.set(kid, { kid, owner: this.#deps.serviceId, alg, publicKey });

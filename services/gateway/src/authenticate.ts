@@ -34,7 +34,7 @@ function byToken({ access, serviceId, clock }: AuthenticateDeps, token: string):
   const verdict = verifyToken(token, access.signingKeys, clock.now(), expected);
   if (verdict.kind === "refused") return verdict;
   const { role, sub, backend, channels, iat, exp, jti } = verdict.claims;
-  const common = { credential: jti, expiresAt: exp * 1_000 };
+  const common = { credential: jti, expiresAt: exp * 1_000, kid: verdict.kid };
   if (role === "buyer" && backend !== undefined) {
     const principal = {
       ...common,

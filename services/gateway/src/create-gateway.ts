@@ -52,6 +52,7 @@ export function createGateway(deps: CreateGatewayDeps): Gateway {
     serviceId,
     log,
     onKeyRevoked: (keyId) => engine.revoke(({ credential }) => credential === keyId),
+    onSigningKeyRevoked: (kid) => engine.revoke((principal) => (principal as GatewayPrincipal).kid === kid),
     onNodeRevoked: (nodeId, untilMs) =>
       engine.revoke((principal) => isNodeUntil(principal as GatewayPrincipal, nodeId, untilMs)),
   });

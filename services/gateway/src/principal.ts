@@ -8,4 +8,7 @@ export type GatewayPrincipal = Principal &
     | { readonly role: "node"; readonly nodeId: string; readonly issuedAt: number }
     | { readonly role: "backend"; readonly backendId: string }
     | { readonly role: "operator" | "admin" }
-  );
+  ) & {
+    /** Of the key that signed its token. */
+    readonly kid?: string;
+  };

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { newId, TOPICS } from "@outcry/protocol";
+import { generateKey, publicJwk } from "@outcry/signing";
 import {
   createKey,
   eventually,
@@ -196,6 +197,26 @@ describe("identity", () => {
     expect(performance.now() - revokedAt).toBeLessThan(1_000);
     expect(sockets.map(({ closed }) => closed)).toEqual([4503, 4503, undefined]);
     await expect(Socket.open(served.url, leaked.secret)).rejects.toThrow("credentials_invalid");
+  });
+
+  test("a revoked signing key's tokens open nothing and their connections are closed, those of another key stay", async () => {
+    const stolen = generateKey();
+    const record = publicJwk(stolen);
+    await world.access.create(`signing-key.${stolen.kid}`, Buffer.from(JSON.stringify(record)));
+    const claims = { sub: "42", role: "buyer", backend: one.backendId, channels: ["buyer:42"] };
+    const forged = token({ ...world, signingKey: stolen }, claims);
+    await eventually(() =>
+      Socket.open(served.url, forged).then(
+        () => true,
+        () => false,
+      ),
+    );
+    const sockets = [await as(forged), await as(token(world, claims))];
+    const revoked = { ...record, revoked: new Date().toISOString() };
+    await world.access.put(`signing-key.${stolen.kid}`, Buffer.from(JSON.stringify(revoked)));
+    await eventually(() => sockets[0]!.closed !== undefined);
+    expect(sockets.map(({ closed }) => closed)).toEqual([4503, undefined]);
+    await expect(Socket.open(served.url, forged)).rejects.toThrow("credentials_invalid");
   });
 
   test("2.5: a suspended node's tokens are void from that moment", async () => {

@@ -9,6 +9,11 @@ export async function intakeFromContext(context: ServiceContext): Promise<Intake
   const service = await startIntake({
     ...platformConfig("intake", context),
     ackWindowMs: config.ackWindowMs,
+    quotas: {
+      quotesPerMinute: config.limitQuotes,
+      quoteBytesPerMinute: config.limitQuoteBytes,
+      quotesSharePercent: config.limitQuotesShare,
+    },
     metrics: {
       answered: (kind, code) => metrics.count("outcry_quotes_total", { result: code ?? kind }),
       judged: (kind, code) => metrics.count("outcry_quotes_total", { result: code ?? kind }),

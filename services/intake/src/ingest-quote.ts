@@ -7,6 +7,7 @@ import {
   type IntakeJobData,
   type IntentBook,
   type LoadedIntent,
+  type NodeDirectory,
   type ResponseLog,
   quoteOutcomes,
   readEnd,
@@ -24,7 +25,6 @@ import {
   toRfc3339,
 } from "@outcry/protocol";
 import { scoreQuote } from "@outcry/selection";
-import type { KeySource } from "@outcry/signing";
 import { type Verdict, judgeQuote } from "./judge-quote.js";
 
 const ENDING_POLL_MS = 20;
@@ -37,8 +37,7 @@ export interface IngestDeps {
   responses: ResponseLog;
   rows: DeliveryRows;
   run: RunKeeper;
-  /** Keys that may sign for a node. */
-  keysOf: (nodeId: string) => KeySource;
+  nodes: Pick<NodeDirectory, "keysOf" | "refresh">;
   clock: Clock;
   log: Log;
   onOutcome?: (kind: "ranked" | "refused", code?: string) => void;
@@ -54,9 +53,7 @@ export async function ingestQuote(
   const intent = await deps.book.get(intentId);
   if (repeated && (await hasOutcome(deps, intent, { quoteId, nodeId }))) return;
   const verdict: Verdict =
-    intent === undefined
-      ? { kind: "refused", code: "quote_intent_unknown" }
-      : await judgeQuote({ job, nodeId, intent, end: await endOf(deps, intent), keys: deps.keysOf(nodeId) });
+    intent === undefined ? { kind: "refused", code: "quote_intent_unknown" } : await judge(deps, job, nodeId, intent);
 
   if (verdict.kind === "counts") await announce(deps, intent!, nodeId, verdict, job, repeated);
   else await refuse(deps, { intentId, nodeId, quoteId, intent }, verdict, repeated);
@@ -64,6 +61,16 @@ export async function ingestQuote(
     verdict.kind === "counts" ? "ranked" : "refused",
     verdict.kind === "refused" ? verdict.code : undefined,
   );
+}
+
+/** A key that is not known may have been registered a moment ago: the bucket is asked before the quote is refused for good. */
+async function judge(deps: IngestDeps, job: IntakeJobData, nodeId: string, intent: LoadedIntent): Promise<Verdict> {
+  const end = await endOf(deps, intent);
+  const judgeNow = () => judgeQuote({ job, nodeId, intent, end, keys: deps.nodes.keysOf(nodeId, job.storedMs) });
+  const verdict = await judgeNow();
+  if (verdict.kind !== "refused" || verdict.code !== "key_unknown") return verdict;
+  await deps.nodes.refresh(nodeId);
+  return judgeNow();
 }
 
 /** Every attempt to judge it failed, and its node was told "stored": so it is refused, with its payload set aside. */

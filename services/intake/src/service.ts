@@ -14,6 +14,7 @@ import {
 import { STREAMS } from "@outcry/protocol";
 import { feedQueue } from "./feed-queue.js";
 import { type IngestDeps, ingestQuote, refuseUnjudged } from "./ingest-quote.js";
+import { NO_NODE_QUOTAS, type NodeQuotas, createNodeLimits } from "./node-limits.js";
 import { answerQuotes } from "./store-quote.js";
 
 const WORKER_CONCURRENCY = 128; // each waits for its window and its append, not for the CPU
@@ -22,6 +23,8 @@ export interface IntakeOptions {
   platform: PlatformOptions;
   auth: AuthFolder;
   ackWindowMs: number;
+  /** Without them no node is limited. */
+  quotas?: NodeQuotas;
   /** Of one message of QUOTES before it is set aside; a few seconds each. */
   deliveriesMax?: number;
   metrics: IntakeMetrics;
@@ -69,7 +72,7 @@ export async function startIntake(options: IntakeOptions): Promise<IntakeService
     responses,
     rows,
     run,
-    keysOf: nodes.keysOf,
+    nodes,
     clock,
     log,
     onOutcome: options.metrics.judged,
@@ -92,11 +95,18 @@ export async function startIntake(options: IntakeOptions): Promise<IntakeService
     onExhausted: (stored, deliveries, cause) => setMessageAside(platform, stored, deliveries, cause),
     log,
   });
+  const limits = await createNodeLimits(options.quotas ?? NO_NODE_QUOTAS, {
+    backbone,
+    store: platform.redis,
+    clock,
+    log,
+  });
   const responder = answerQuotes({
     backbone,
     replies,
     quotes: platform.quotes,
     book,
+    limits,
     readStored: async (subject) => (await getLast(backbone, STREAMS.quotes, subject))?.data,
     log,
     onAnswer: options.metrics.answered,
@@ -110,6 +120,7 @@ export async function startIntake(options: IntakeOptions): Promise<IntakeService
     }),
     async stop() {
       await responder.drain();
+      await limits.stop();
       await feed.stop();
       await worker.stop();
       await responses.flush();

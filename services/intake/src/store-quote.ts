@@ -14,6 +14,7 @@ import {
   readQuote,
   subjectRefusal,
 } from "@outcry/protocol";
+import type { NodeLimits } from "./node-limits.js";
 
 const QUEUE_GROUP = "intake";
 const WAITING_MAX = 5_000; // appends in the queue; beyond it nodes are asked to come again
@@ -24,6 +25,7 @@ export interface StoreDeps {
   replies: Backbone;
   quotes: Appender;
   book: IntentBook;
+  limits: NodeLimits;
   readStored: (subject: string) => Promise<Uint8Array | undefined>;
   log: Log;
   onAnswer?: (kind: "stored" | "refused" | "forged_reply", code?: string) => void;
@@ -61,7 +63,9 @@ async function storeOrRefuse(
   } catch (error) {
     const known = isOutcryError(error) ? error : new OutcryError("internal");
     if (!isOutcryError(error)) deps.log.error({ err: error, subject: message.subject }, "a quote could not be stored");
-    return { kind: "refused", code: known.code, detail: known.detail, temporary: known.temporary };
+    const { code, detail, temporary, retryAfterMs } = known;
+    const wait = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs };
+    return { kind: "refused", code, detail, temporary, ...wait };
   }
 }
 
@@ -87,6 +91,7 @@ async function storeQuote(
   from: { node: string; intent: string },
   message: Incoming,
 ): Promise<QuoteAnswer> {
+  deps.limits.requireRate(from.node, message.data.length);
   const signature = signatureOf(message);
   const quote = readQuote(message.data);
   // Here too, not only when it is judged: an id that another node could choose as well would hide its quote.
@@ -102,10 +107,15 @@ async function storeQuote(
     throw new OutcryError("dependency_unavailable", "the intake is behind; send the same quote again");
 
   const subject = SUBJECTS.quote(from.intent, from.node, quote.id);
+  const bytes = subject.length + signature.length + message.data.length;
+  deps.limits.requireShare(from.node, bytes);
   const trace = message.headers.last("traceparent") ?? "";
   const headers = { [QUOTE_SIGNATURE_HEADER]: signature, ...(TRACEPARENT.test(trace) ? { traceparent: trace } : {}) };
   const written = await deps.quotes.append({ subject, data: message.data, headers, expectFirst: true });
-  if (written.kind === "appended") return { kind: "stored", quote_id: quote.id, digest: digestOf(message.data) };
+  if (written.kind === "appended") {
+    deps.limits.stored(from.node, bytes);
+    return { kind: "stored", quote_id: quote.id, digest: digestOf(message.data) };
+  }
   // A restarted node repeats its quote in other bytes: the first ones count, and it learns which those are.
   const stored = await deps.readStored(subject);
   if (stored === undefined) throw new OutcryError("timed_out", "the quote is stored and cannot be read yet");

@@ -43,6 +43,27 @@ export const StoredRevocation = Type.Object({
 });
 export type StoredRevocation = Static<typeof StoredRevocation>;
 
+/** A public key of the service, and what became of it. Records of the first version hold the key alone. */
+export const StoredSigningKey = Type.Object({
+  ...PublicKey.properties,
+  /** Of the rotation that it was made for. */
+  generation: Type.Optional(Type.Integer({ minimum: 0 })),
+  published: Type.Optional(Timestamp),
+  /** Renewed while it signs; kept after that for as long as something signed may be verified. */
+  last_signed: Type.Optional(Timestamp),
+  /** Stays, so that a process that still has the key cannot publish it again. */
+  revoked: Type.Optional(Timestamp),
+});
+export type StoredSigningKey = Static<typeof StoredSigningKey>;
+
+export const StoredRotation = Type.Object({
+  generation: Type.Integer({ minimum: 1 }),
+  signs_from: Timestamp,
+  /** Between publishing and signing, at each process: one that starts later keeps it too. */
+  lead_ms: Type.Integer({ minimum: 0 }),
+});
+export type StoredRotation = Static<typeof StoredRotation>;
+
 export interface AccessBook {
   /** By `key_…`. */
   readonly apiKeys: Records<StoredApiKey>;
@@ -51,7 +72,9 @@ export interface AccessBook {
   /** By `inv_…`. */
   readonly invites: Records<StoredInvite>;
   /** By kid: public keys that sign for the service; gateways read them here. */
-  readonly signingKeys: Records<PublicKey>;
+  readonly signingKeys: Records<StoredSigningKey>;
+  /** The one record `latest`: which generation of signing keys is asked for. */
+  readonly rotations: Records<StoredRotation>;
   /** By public NATS key. */
   readonly revocations: Records<StoredRevocation>;
   /** The one record of the first start: the admin key that was made then. */
@@ -75,7 +98,8 @@ export async function createAccessBook({ bucket, clock, log }: AccessBookDeps): 
     apiKeys: watched.records("api-key.", StoredApiKey),
     backends: watched.records("backend.", StoredBackend),
     invites: watched.records("invite.", StoredInvite),
-    signingKeys: watched.records("signing-key.", PublicKey),
+    signingKeys: watched.records("signing-key.", StoredSigningKey),
+    rotations: watched.records("signing-rotation.", StoredRotation),
     revocations: watched.records("revocation.", StoredRevocation),
     clock,
     close: watched.close,

@@ -227,7 +227,7 @@ test("the key set is public, cacheable, and holds no private part", async () => 
   });
   expect(again).toMatchObject({ status: 304, body: "" });
   const kept = await service.accessBucket.get(`signing-key.${service.signingKey.kid}`);
-  expect(JSON.parse(Buffer.from(kept!.value).toString())).toEqual(publicJwk(service.signingKey));
+  expect(JSON.parse(Buffer.from(kept!.value).toString())).toMatchObject(publicJwk(service.signingKey));
 });
 
 test("the admin key is made once, by one of several processes that start together", async () => {

@@ -4,13 +4,14 @@
 import type { AuthTree } from "@outcry/backbone";
 import type { Nonces } from "@outcry/jobs";
 import { LIMITS, type Log, type Clock, OutcryError } from "@outcry/protocol";
-import { keySource, type SigningKey, verificationKey } from "@outcry/signing";
 import { fastify } from "fastify";
 import type { AccessBook } from "../access/access-book.js";
 import { createAuthenticate } from "../access/authenticate.js";
+import type { SigningKeys } from "../access/signing-keys.js";
 import type { Registry } from "../registry/registry.js";
 import type { Revocations } from "../registry/revocations.js";
 import { useAuth } from "./auth.js";
+import { type CallerLimits, refuseUnknown, useCallerLimits } from "./caller-limits.js";
 import { useOpenApi } from "./openapi.js";
 import type { App } from "./principal.js";
 import { refuseConnection, sendProblem, useProblems } from "./problems.js";
@@ -20,7 +21,9 @@ import { apiKeyRoutes } from "./routes/api-keys.js";
 import { credentialRoutes } from "./routes/credentials.js";
 import { inviteRoutes } from "./routes/invites.js";
 import { metaRoutes } from "./routes/meta.js";
+import { nodeKeyRoutes } from "./routes/node-keys.js";
 import { nodeRoutes } from "./routes/nodes.js";
+import { signingKeyRoutes } from "./routes/signing-keys.js";
 import { tokenRoutes } from "./routes/tokens.js";
 import { useStrictJson } from "./strict-json.js";
 import { serializerCompiler, validatorCompiler } from "./validation.js";
@@ -38,8 +41,7 @@ export interface AppDeps {
   clock: Clock;
   /** `sender.id` of intents, `iss` of tokens. */
   serviceId: string;
-  /** The first signs tokens; all are published and accepted. */
-  signingKeys: readonly [SigningKey, ...SigningKey[]];
+  signingKeys: SigningKeys;
   book: AccessBook;
   registry: Registry;
   revocations: Revocations;
@@ -48,6 +50,8 @@ export interface AppDeps {
   /** As nodes reach the NATS servers. */
   natsUrls: readonly string[];
   ownsIntent(backendId: string, intentId: string): Promise<boolean>;
+  /** Without them nobody is limited. */
+  callerLimits?: CallerLimits;
   onAnswered?: RequestContextDeps["onAnswered"];
   /** PEM texts. Without them it speaks plain HTTP. */
   tls?: { cert: string; key: string };
@@ -63,9 +67,15 @@ export async function createApp(deps: AppDeps): Promise<BroadcastApp> {
   const routes = collectRoutes(app);
   useRequestContext(app, deps);
   refuseWhileClosing(app);
+  if (deps.callerLimits !== undefined) useCallerLimits(app, deps.callerLimits);
   useAuth(
     app,
-    createAuthenticate({ ...deps, tokenKeys: ownKeys(deps), nodeExists: (id) => deps.registry.get(id) !== undefined }),
+    createAuthenticate({
+      ...deps,
+      tokenKeys: deps.signingKeys.source,
+      nodeExists: (id) => deps.registry.get(id) !== undefined,
+    }),
+    deps.callerLimits && refuseUnknown(deps.callerLimits),
   );
   useStrictJson(app);
   app.setValidatorCompiler(validatorCompiler);
@@ -73,13 +83,22 @@ export async function createApp(deps: AppDeps): Promise<BroadcastApp> {
   useProblems(app, deps.log, routes);
   await useOpenApi(app, routes);
 
-  const [signingKey] = deps.signingKeys;
+  const { signingKeys } = deps;
+  const signing = {
+    ...deps,
+    /** Looked up for each signature: it rotates. */
+    get signingKey() {
+      return signingKeys.current;
+    },
+  };
   apiKeyRoutes(app, deps);
   inviteRoutes(app, deps);
-  tokenRoutes(app, { ...deps, signingKey });
+  tokenRoutes(app, signing);
   nodeRoutes(app, deps);
-  credentialRoutes(app, { ...deps, signingKey, serviceKeys: deps.signingKeys });
-  metaRoutes(app, { serviceKeys: deps.signingKeys, document: () => app.swagger() });
+  nodeKeyRoutes(app, deps);
+  credentialRoutes(app, signing);
+  signingKeyRoutes(app, deps);
+  metaRoutes(app, { signingKeys, document: () => app.swagger() });
   return { app, routes };
 }
 
@@ -123,8 +142,4 @@ function refuseWhileClosing(app: App): void {
     if (closing) done(new OutcryError("shutting_down"));
     else done();
   });
-}
-
-function ownKeys({ signingKeys, serviceId }: AppDeps) {
-  return keySource(signingKeys.map((key) => verificationKey(key, serviceId)));
 }

@@ -12,6 +12,7 @@ const TAGS = [
   { name: "nodes", description: "The registry of seller nodes and their credentials" },
   { name: "tokens", description: "Short tokens for buyers" },
   { name: "api-keys", description: "Keys of backends, operators and admins" },
+  { name: "signing-keys", description: "The service's own keys: rotation and revocation" },
   { name: "dead-letters", description: "What could not be delivered" },
   { name: "meta", description: "Keys and error pages" },
 ];

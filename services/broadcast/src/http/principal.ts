@@ -53,6 +53,8 @@ declare module "fastify" {
     roles?: readonly Role[] | "public";
     /** A request without Authorization passes as anonymous; the route demands another proof itself. */
     orAnonymous?: boolean;
+    /** It counts what its callers cost by itself; the general limit of requests does not. */
+    ownLimits?: boolean;
     /** Codes of this route beyond the common ones, for the API document. */
     problems?: readonly ErrorCode[];
   }

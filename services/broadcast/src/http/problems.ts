@@ -7,7 +7,7 @@ import type { App } from "./principal.js";
 import { methodsOf, type RouteTable } from "./route-table.js";
 
 export const PROBLEM_TYPE = "application/problem+json";
-const RETRY_AFTER_S = 1; // outages here end within seconds
+const RETRY_AFTER_MS = 1_000; // outages here end within seconds
 
 const FASTIFY_CODES: Readonly<Record<string, [code: ErrorCode, detail: string]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ["json_too_large", `The limit is ${LIMITS.bodyBytesMax} bytes.`],
@@ -37,7 +37,10 @@ export function sendProblem(log: Log, error: unknown, request: FastifyRequest, r
     const { message, stack } = (outcome.cause ?? outcome) as Error;
     log.error({ request_id: request.id, code: outcome.code, error: message, stack }, "request failed");
   }
-  if (outcome.temporary) void reply.header("retry-after", RETRY_AFTER_S);
+  if (outcome.temporary) {
+    const seconds = Math.ceil((outcome.retryAfterMs ?? RETRY_AFTER_MS) / 1_000);
+    void reply.header("retry-after", Math.max(1, seconds));
+  }
   if (outcome.httpStatus === 401) void reply.header("www-authenticate", 'Bearer realm="outcry"');
   return reply
     .code(outcome.httpStatus)

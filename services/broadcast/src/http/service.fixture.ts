@@ -20,7 +20,8 @@ import { throwawayNats, throwawayRedis } from "@outcry/servers";
 import { generateKey, type SigningKey } from "@outcry/signing";
 import { type AccessBook, createAccessBook } from "../access/access-book.js";
 import { claimAdminKey } from "../access/api-keys.js";
-import { publishServiceKeys } from "../access/service-keys.js";
+import { fixedKey } from "../access/key-store.js";
+import { createSigningKeys } from "../access/signing-keys.js";
 import { createRegistry, type Registry } from "../registry/registry.js";
 import { createRevocations, type Revocations } from "../registry/revocations.js";
 import { type AppDeps, type BroadcastApp, createApp } from "./app.js";
@@ -97,14 +98,20 @@ export async function startService(servers: TestServers, options: TestServiceOpt
   const revoker = createRevoker({ backbone: system, tree: servers.tree, clock });
   const revocations = createRevocations({ registry, book, revoker, health: system.health, log });
   const store = await connectTo(servers.redisUrl);
-  await publishServiceKeys(book, [signingKey]);
+  const signingKeys = await createSigningKeys({
+    book,
+    store: fixedKey(signingKey),
+    serviceId: SERVICE_ID,
+    clock,
+    log,
+  });
   const adminSecret = (await claimAdminKey(book))?.secret;
   const ownedIntents = new Map<string, string>();
   const { app, routes } = await createApp({
     log,
     clock,
     serviceId: SERVICE_ID,
-    signingKeys: [signingKey],
+    signingKeys,
     book,
     registry,
     revocations,
@@ -128,6 +135,7 @@ export async function startService(servers: TestServers, options: TestServiceOpt
     ownedIntents,
     async close() {
       await app.close();
+      await signingKeys.stop();
       revocations.close();
       registry.close();
       book.close();

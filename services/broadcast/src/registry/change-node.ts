@@ -24,14 +24,14 @@ export async function changeNode(
   expected?: number,
 ): Promise<Kept<NodeRecord>> {
   if (change.public_keys !== undefined) requireAcceptableKeys({ public_keys: change.public_keys });
-  const changed = await rewrite(deps, id, (node) => ({ ...node, ...change }), expected);
+  const changed = await rewriteNode(deps, id, (node) => ({ ...node, ...change }), expected);
   await deps.registry.caughtUp(changed.revision);
   return changed;
 }
 
 /** The connection is cut when this resolves; repeating it is safe. */
 export async function suspendNode(deps: ChangeDeps, id: string, reason?: string): Promise<Kept<NodeRecord>> {
-  const suspended = await rewrite(deps, id, (node) => {
+  const suspended = await rewriteNode(deps, id, (node) => {
     if (node.status === "suspended") return node;
     const { status_reason: _former, ...rest } = node;
     return { ...rest, status: "suspended", ...(reason === undefined ? {} : { status_reason: reason }) };
@@ -43,7 +43,7 @@ export async function suspendNode(deps: ChangeDeps, id: string, reason?: string)
 
 /** Credentials issued from now on work again. */
 export async function resumeNode(deps: ChangeDeps, id: string): Promise<Kept<NodeRecord>> {
-  const resumed = await rewrite(deps, id, (node) => {
+  const resumed = await rewriteNode(deps, id, (node) => {
     if (node.status === "active") return node;
     const { status_reason: _over, ...rest } = node;
     return { ...rest, status: "active" };
@@ -58,7 +58,8 @@ export async function deleteNode(deps: ChangeDeps, id: string): Promise<void> {
   await deps.revocations.bury(node);
 }
 
-async function rewrite(
+/** Compare-and-set; `edit` may run again, and returns what it got when there is nothing to change. */
+export async function rewriteNode(
   deps: ChangeDeps,
   id: string,
   edit: (node: NodeRecord) => NodeRecord,

@@ -3,7 +3,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { jetstream } from "@nats-io/jetstream";
 import { readAuthFolder } from "@outcry/backbone";
-import { type BroadcastService, startBroadcast } from "@outcry/broadcast";
+import { type BroadcastService, fixedKey, startBroadcast } from "@outcry/broadcast";
 import { type IntentRecord, encodeRecord } from "@outcry/delivery";
 import {
   LIMITS,
@@ -60,7 +60,7 @@ export function serviceRole() {
         platform: platformAt(place, "broadcast"),
         auth: readAuthFolder(place.authDir),
         natsUrls: [place.natsUrl],
-        signingKeys: [key],
+        keyStore: fixedKey(key),
         serviceId: "outcry",
         quoteWindowMs: LIMITS.quoteWindowDefaultMs,
         ackTimeoutMs: LIMITS.ackTimeoutMs,

@@ -20,6 +20,24 @@ const Signed = Type.Object({
 });
 const tags = ["nodes"];
 
+/** Of a proof over a challenge. */
+export const PROOF_PROBLEMS = [
+  "node_not_found",
+  "node_suspended",
+  "nonce_invalid",
+  "signature_malformed",
+  "signature_invalid",
+  "signature_type_mismatch",
+  "key_unknown",
+  "key_not_of_sender",
+  "algorithm_unsupported",
+  "message_expired",
+  "message_future_dated",
+  "message_type_wrong",
+  "version_unknown",
+  "json_not_canonical",
+] as const;
+
 export function credentialRoutes(app: App, deps: CredentialsDeps): void {
   app.post(
     "/v1/nodes/:id/credentials/challenge",
@@ -41,22 +59,7 @@ export function credentialRoutes(app: App, deps: CredentialsDeps): void {
     {
       config: {
         roles: "public",
-        problems: [
-          "node_not_found",
-          "node_suspended",
-          "nonce_invalid",
-          "signature_malformed",
-          "signature_invalid",
-          "signature_type_mismatch",
-          "key_unknown",
-          "key_not_of_sender",
-          "algorithm_unsupported",
-          "message_expired",
-          "message_future_dated",
-          "message_type_wrong",
-          "version_unknown",
-          "json_not_canonical",
-        ],
+        problems: PROOF_PROBLEMS,
       },
       schema: {
         operationId: "renewCredentials",

@@ -18,13 +18,16 @@ import type { EndRequest, EndResult } from "../../end-intent.js";
 import { type ReadDeps, linksOf, viewAcks, viewIntent, viewQuotes, viewReceipts } from "../../read-intent.js";
 import type { Submission, SubmitResult, SubmittedIntent } from "../../submit-intent.js";
 import { IntentParams, ownIntent } from "../own-intent.js";
+import { type BackendLimits, NO_COST } from "../../backend-limits.js";
 import { type App, type Principal, backendOf } from "../principal.js";
+import { sendStanding } from "../rate-limit-headers.js";
 
 export interface IntentRouteDeps {
   submit: (submission: Submission) => Promise<SubmitResult>;
   end: (intent: LoadedIntent, request: EndRequest) => Promise<EndResult>;
   read: ReadDeps;
   book: IntentBook;
+  limits: BackendLimits;
   /** Aborts when the service stops: long polls answer with what they have. */
   stopping: AbortSignal;
 }
@@ -39,6 +42,7 @@ export function intentRoutes(app: App, deps: IntentRouteDeps): void {
     {
       config: {
         roles: ["backend"],
+        ownLimits: true,
         problems: [
           "idempotency_key_missing",
           "idempotency_key_invalid",
@@ -46,8 +50,16 @@ export function intentRoutes(app: App, deps: IntentRouteDeps): void {
           "deadline_invalid",
           "no_eligible_nodes",
           "targets_too_many",
+          "rate_limited",
           "record_full",
         ],
+      },
+      // Refusals are told where the caller stands too.
+      onSend: (request, reply, _payload, done) => {
+        const { backendId } = request.principal;
+        if (backendId !== undefined && !reply.hasHeader("outcry-cost"))
+          sendStanding(reply, deps.limits.standing(backendId), NO_COST);
+        done();
       },
       schema: {
         tags: ["intents"],
@@ -60,8 +72,9 @@ export function intentRoutes(app: App, deps: IntentRouteDeps): void {
       },
     },
     async (request, reply) => {
+      const backendId = backendOf(request.principal);
       const result = await deps.submit({
-        backendId: backendOf(request.principal),
+        backendId,
         idempotencyKey: idempotencyKeyOf(request.headers["idempotency-key"]),
         request: request.body,
         requestId: request.id,
@@ -71,6 +84,7 @@ export function intentRoutes(app: App, deps: IntentRouteDeps): void {
       if (result.kind === "mismatch")
         throw new OutcryError("idempotency_mismatch", `The key belongs to ${result.intentId}.`);
       if (result.kind === "replayed") void reply.header("idempotent-replayed", "true");
+      sendStanding(reply, deps.limits.standing(backendId), result.cost);
       return reply.code(202).header("location", linksOf(result.intent.id).self).send(acceptedView(result.intent));
     },
   );

@@ -1,30 +1,29 @@
 // What describes the service: its API document, the error pages that problems link to, and its public keys.
 
 import { createHash } from "node:crypto";
-import { type ErrorCode, ERRORS, OutcryError } from "@outcry/protocol";
-import { jwks, type SigningKey } from "@outcry/signing";
+import { type ErrorCode, ERRORS, LIMITS, OutcryError, type PublicKey } from "@outcry/protocol";
 import Type from "typebox";
+import type { SigningKeys } from "../../access/signing-keys.js";
 import type { App } from "../principal.js";
 
-const KEYS_MAX_AGE_S = 300; // a rotation publishes the new key at least this long before it signs
+const KEYS_MAX_AGE_S = LIMITS.signingKeyLeadMs / 1_000; // a rotation publishes the new key so long before it signs
 
 export interface MetaDeps {
-  serviceKeys: readonly SigningKey[];
+  signingKeys: Pick<SigningKeys, "published">;
   /** The finished document. */
   document(): unknown;
 }
 
 export function metaRoutes(app: App, deps: MetaDeps): void {
-  const keySet = JSON.stringify(jwks(deps.serviceKeys));
-  const keySetTag = `"${createHash("sha256").update(keySet).digest("base64url").slice(0, 22)}"`;
-
   app.get(
     "/.well-known/jwks.json",
     {
-      config: { roles: "public" },
+      config: { roles: "public", ownLimits: true }, // every node reads it when the keys change
       schema: { operationId: "getKeys", summary: "Keys that sign intents and tokens (RFC 7517)", tags: ["meta"] },
     },
     async (request, reply) => {
+      const keySet = JSON.stringify({ keys: deps.signingKeys.published().map(forJwks) });
+      const keySetTag = `"${createHash("sha256").update(keySet).digest("base64url").slice(0, 22)}"`;
       void reply.header("cache-control", `public, max-age=${KEYS_MAX_AGE_S}`).header("etag", keySetTag);
       if (request.headers["if-none-match"] === keySetTag) return reply.code(304).send();
       return reply.type("application/jwk-set+json").serializer(asIs).send(keySet);
@@ -56,6 +55,9 @@ export function metaRoutes(app: App, deps: MetaDeps): void {
     },
   );
 }
+
+/** RFC 7517 §4 */
+const forJwks = (key: PublicKey) => ({ ...key, alg: key.kty === "OKP" ? "EdDSA" : "ES256", use: "sig" });
 
 const asIs = (text: unknown): string => String(text);
 
