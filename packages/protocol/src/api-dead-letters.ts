@@ -140,6 +140,7 @@ export const SKIP_REASONS = [
   "node_suspended",
   "attempts_exhausted",
   "message_gone",
+  "in_another_replay",
 ] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 const Skipped = Type.Record(Type.String(), Count, { description: `by reason: ${SKIP_REASONS.join(", ")}` });

@@ -39,8 +39,7 @@ export async function replayMessage(
   const stored = await getBySeq(deps.backbone, source.stream, source.sequence);
   if (stored === undefined) return { skipped: "message_gone" };
   const begunSeq = await note(deps, letter.id, replayedSeq, word("begun"));
-  // Another replay has it in hand.
-  if (begunSeq === undefined) return { skipped: "already_answered" };
+  if (begunSeq === undefined) return { skipped: "in_another_replay" };
   const ended = await handled(deps, replayId, stored, signal);
   await note(deps, letter.id, begunSeq, word(ended.outcome, ended.cause));
   return ended.outcome;
