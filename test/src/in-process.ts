@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { connect, credsAuthenticator } from "@nats-io/transport-node";
 import { getLast, newKeyPair, readAll, type KeyPair, type Stored } from "@outcry/backbone";
-import { type BroadcastService, type PipelineMetrics, startBroadcast } from "@outcry/broadcast";
+import { type BroadcastOptions, type BroadcastService, type PipelineMetrics, startBroadcast } from "@outcry/broadcast";
 import { type PlatformOptions, readTopic } from "@outcry/delivery";
 import type { Brokers } from "@outcry/dev";
 import { type IntakeMetrics, type IntakeService, startIntake } from "@outcry/intake";
@@ -25,10 +25,12 @@ import {
   TOPICS,
 } from "@outcry/protocol";
 import { generateKey, publicJwk, type SigningKey } from "@outcry/signing";
+import { cursorKeys } from "@outcry/ws-gateway";
 import { type Backend, type Call, callAs, newBackend } from "./api-calls.js";
 import { newDataDir, startTestBrokers } from "./processes.js";
 
 export const SERVICE_ID = "outcry";
+export const CURSOR_SECRET = "a cursor secret of the tests";
 
 export interface Registered {
   readonly id: string;
@@ -47,6 +49,7 @@ export interface MarketOptions {
   attemptsMax?: number;
   /** Deliveries of one message of the record before it is set aside. */
   deliveriesMax?: number;
+  webhooks?: Partial<BroadcastOptions["webhooks"]>;
 }
 
 export async function startMarket(options: MarketOptions = {}): Promise<Market> {
@@ -79,6 +82,8 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     ackWindowMs: 5,
     attemptsMax: options.attemptsMax ?? 3,
     ...deliveries,
+    cursorKeys: cursorKeys(CURSOR_SECRET),
+    webhooks: { key: "a key for webhooks in tests", rules: { ports: [443], allowPrivate: true }, ...options.webhooks },
     metrics: counting(counts),
   });
   const url = await broadcast.listen({ host: "127.0.0.1", port: 0 });

@@ -4,7 +4,7 @@ import Type, { type Static } from "typebox";
 import { DELIVERY_STATES } from "./delivery.js";
 import { Digest, Timestamp, Token } from "./envelope.js";
 import { Explanation } from "./events.js";
-import { BackendId, IntentId, NodeId, QuoteId } from "./id-schemas.js";
+import { BackendId, IntentId, NodeId, QuoteId, WebhookId } from "./id-schemas.js";
 import { Intent, Routing } from "./intent.js";
 import { LIMITS } from "./limits.js";
 import { Quote } from "./quote.js";
@@ -137,13 +137,14 @@ export type InviteCreated = Static<typeof InviteCreated>;
 
 export const DeadLetter = Type.Object({
   id: Type.String(),
-  kind: Type.Union([Type.Literal("delivery"), Type.Literal("message")]),
+  kind: Type.Union([Type.Literal("delivery"), Type.Literal("message"), Type.Literal("webhook")]),
   cause: Type.String(),
   attempts: Type.Integer(),
   digest: Type.String(),
   time: Timestamp,
   intent_id: Type.Optional(IntentId),
   node_id: Type.Optional(NodeId),
+  webhook_id: Type.Optional(WebhookId),
   source: Type.Optional(Type.Object({ stream: Type.String(), sequence: Type.Integer(), subject: Type.String() })),
   payload: Type.Optional(Type.String({ description: "base64 of the message as it was" })),
 });

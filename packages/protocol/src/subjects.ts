@@ -29,6 +29,7 @@ export const SUBJECTS = {
   quotesOf: (intent: string) => `quotes.${safe(intent)}.>`,
   allQuotes: "quotes.*.*.*",
   deadDelivery: (intent: string, node: string) => `dead.${safe(intent)}.${safe(node)}`,
+  deadWebhookEvent: (webhook: string, seq: number) => `dead.webhook.${safe(webhook)}.${seq}`,
   deadMessage: (stream: string, seq: number) => `dead.consumer.${safe(stream)}.${seq}`,
   // service → node, core NATS
   nodeIntent: (node: string) => `ucp.v1.node.${safe(node)}.intent`,
@@ -66,6 +67,8 @@ export const TOPICS = {
   anyIntent: (intent: string) => `rt.intent.*.*.${safe(intent)}`,
   buyer: (backend: string, buyer: string) => `rt.*.${backendToken(backend)}.${buyerToken(backend, buyer)}.>`,
   backend: (backend: string) => `rt.*.${backendToken(backend)}.>`,
+  /** Of test events, which are sent and never stored. */
+  webhook: (backend: string, webhook: string) => `rt.webhook.${backendToken(backend)}.${NONE}.${safe(webhook)}`,
   node: (node: string) => `rt.node.${NONE}.${NONE}.${safe(node)}`,
 } as const;
 

@@ -5,10 +5,20 @@ import path from "node:path";
 import { streamHead } from "@outcry/backbone";
 import { platformConfig } from "@outcry/delivery";
 import { OutcryError, STREAMS } from "@outcry/protocol";
-import { type Config, type Metrics, type ServiceContext, checkListener, opsRoutes } from "@outcry/runtime";
+import {
+  type Config,
+  type Metrics,
+  type ServiceContext,
+  checkListener,
+  cursorSecretOf,
+  opsRoutes,
+  webhookKeyOf,
+} from "@outcry/runtime";
 import { type SigningKey, generateKey, keyFromText, loadKeyFile, saveKeyFile } from "@outcry/signing";
+import { cursorKeys } from "@outcry/ws-gateway";
 import type { PipelineMetrics } from "./metrics.js";
 import { type BroadcastService, startBroadcast } from "./service.js";
+import type { WebhookOptions } from "./webhooks/start-webhooks.js";
 
 export interface StartedBroadcast {
   readonly service: BroadcastService;
@@ -34,6 +44,8 @@ export async function broadcastFromContext(
     ackWindowMs: config.ackWindowMs,
     attemptsMax: config.attemptsMax,
     quoteWindowMs: config.quoteWindowDefaultMs,
+    cursorKeys: cursorKeys(cursorSecretOf(config)),
+    webhooks: webhookOptions(config),
     metrics: pipelineMetrics(metrics),
     onAnswered: ({ route, status, seconds }) =>
       metrics.observe("outcry_http_request_seconds", { route, status: String(status) }, seconds),
@@ -78,6 +90,13 @@ function signingKeyOf(config: Config): SigningKey {
   return loadKeyFile(file);
 }
 
+function webhookOptions(config: Config): WebhookOptions {
+  const ports = config.webhookPorts.map(Number);
+  if (ports.some((port) => !Number.isInteger(port) || port < 1 || port > 65_535))
+    throw new OutcryError("config_invalid", "OUTCRY_WEBHOOK_PORTS: each is a port number from 1 to 65535");
+  return { key: webhookKeyOf(config), rules: { ports, allowPrivate: config.webhookAllowPrivate } };
+}
+
 function tlsOf({ tlsCertFile, tlsKeyFile }: Config): { cert: string; key: string } | undefined {
   if (tlsCertFile === undefined || tlsKeyFile === undefined) return undefined;
   return { cert: readFileSync(tlsCertFile, "utf8"), key: readFileSync(tlsKeyFile, "utf8") };
@@ -93,6 +112,7 @@ function pipelineMetrics(metrics: Metrics): PipelineMetrics {
     ackRefused: (code) => metrics.count("outcry_acks_total", { status: code }),
     retried: (nodes) => metrics.count("outcry_delivery_attempts_total", { reason: "retry" }, nodes),
     caughtUp: (intents) => metrics.count("outcry_delivery_attempts_total", { reason: "catch_up" }, intents),
+    webhookAttempt: (outcome) => metrics.count("outcry_webhook_attempts_total", { outcome }),
     dead: (cause, nodes) => metrics.count("outcry_dead_letters_total", { cause }, nodes),
     ended(outcome, counts) {
       metrics.count("outcry_intents_total", { status: outcome });

@@ -12,5 +12,6 @@ export interface PipelineMetrics {
   /** Intents that were sent once more to a node that came back. */
   caughtUp: (intents: number) => void;
   dead: (cause: string, nodes: number) => void;
+  webhookAttempt: (outcome: string) => void;
   ended: (outcome: string, counts: Readonly<Record<DeliveryState, number>>) => void;
 }

@@ -6,6 +6,7 @@ import { type Platform, type PlatformOptions, connectPlatform } from "@outcry/de
 import { createNonces } from "@outcry/jobs";
 import { LIMITS, STREAMS } from "@outcry/protocol";
 import type { SigningKey } from "@outcry/signing";
+import { CursorCodec, type CursorKey } from "@outcry/ws-gateway";
 import { createAccessBook } from "./access/access-book.js";
 import { claimAdminKey } from "./access/api-keys.js";
 import { publishServiceKeys } from "./access/service-keys.js";
@@ -14,7 +15,9 @@ import { type AppDeps, createApp } from "./http/app.js";
 import type { App } from "./http/principal.js";
 import { explainRoutes } from "./http/routes/explain.js";
 import { deadLetterRoutes } from "./http/routes/dead-letters.js";
+import { eventRoutes } from "./http/routes/events.js";
 import { intentRoutes } from "./http/routes/intents.js";
+import { webhookRoutes } from "./http/routes/webhooks.js";
 import type { PipelineMetrics } from "./metrics.js";
 import { startPipeline } from "./pipeline.js";
 import { watchRoom } from "./record-room.js";
@@ -22,6 +25,7 @@ import { createRegistry } from "./registry/registry.js";
 import { createRevocations } from "./registry/revocations.js";
 import { submitIntent } from "./submit-intent.js";
 import { keepTrimming } from "./trim-events.js";
+import { startWebhooks, type WebhookOptions } from "./webhooks/start-webhooks.js";
 
 export interface BroadcastOptions {
   platform: PlatformOptions;
@@ -38,6 +42,9 @@ export interface BroadcastOptions {
   deliveriesMax?: number;
   /** For intents that name no deadline. */
   quoteWindowMs: number;
+  /** The gateway's, so that a cursor is good in both places. */
+  cursorKeys: readonly CursorKey[];
+  webhooks: WebhookOptions;
   metrics: PipelineMetrics;
   onAnswered?: AppDeps["onAnswered"];
   tls?: AppDeps["tls"];
@@ -121,6 +128,10 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
   });
   explainRoutes(app, { book, read, explain: { nodes: platform.nodes, registry: registry.index } });
   deadLetterRoutes(app, { backbone });
+  const cursors = new CursorCodec(options.cursorKeys);
+  eventRoutes(app, { backbone, cursors, region: options.platform.region, stopping: stopping.signal });
+  const webhooks = startWebhooks(platform, access, options.webhooks, options.metrics.webhookAttempt);
+  webhookRoutes(app, webhooks.routes);
 
   return {
     app,
@@ -144,7 +155,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     async stop() {
       stopping.abort();
       await app.close();
-      await pipeline.stop();
+      await Promise.all([pipeline.stop(), webhooks.runner.stop()]);
       room.stop();
       trimmer.stop();
       registry.close();

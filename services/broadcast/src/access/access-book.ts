@@ -1,5 +1,5 @@
-// KV `access` in memory: who may call, and which NATS users may not connect. Secrets are there as SHA-256 only
-// (256 random bits need no slow hash).
+// KV `access` in memory: who may call, and which NATS users may not connect. Secrets that are shown to us are there
+// as SHA-256 only (256 random bits need no slow hash); those that we sign webhooks with, encrypted.
 
 import type { Bucket } from "@outcry/backbone";
 import { type Clock, type Log, PublicKey, Timestamp } from "@outcry/protocol";
@@ -43,6 +43,26 @@ export const StoredRevocation = Type.Object({
 });
 export type StoredRevocation = Static<typeof StoredRevocation>;
 
+export const StoredWebhook = Type.Object({
+  id: Type.String(),
+  backend_id: Type.String(),
+  url: Type.String(),
+  /** Empty: every type. */
+  types: Type.Array(Type.String()),
+  description: Type.Optional(Type.String()),
+  enabled: Type.Boolean(),
+  disabled_reason: Type.Optional(Type.String()),
+  /** Newest first; an older one signs, too, `until` then. */
+  secrets: Type.Array(Type.Object({ sealed: Type.String(), until: Type.Optional(Timestamp) }), { minItems: 1 }),
+  /** Sequence of EVENTS that its consumer begins with. */
+  start_seq: Type.Integer({ minimum: 1 }),
+  /** Counts consumers: recovering begins a new one. */
+  generation: Type.Integer({ minimum: 1 }),
+  created: Timestamp,
+  updated: Timestamp,
+});
+export type StoredWebhook = Static<typeof StoredWebhook>;
+
 export interface AccessBook {
   /** By `key_…`. */
   readonly apiKeys: Records<StoredApiKey>;
@@ -54,6 +74,8 @@ export interface AccessBook {
   readonly signingKeys: Records<PublicKey>;
   /** By public NATS key. */
   readonly revocations: Records<StoredRevocation>;
+  /** By `whk_…`; their secrets are encrypted. */
+  readonly webhooks: Records<StoredWebhook>;
   /** The one record of the first start: the admin key that was made then. */
   readonly adminClaim: Records<StoredApiKey>;
   readonly clock: Clock;
@@ -77,6 +99,7 @@ export async function createAccessBook({ bucket, clock, log }: AccessBookDeps): 
     invites: watched.records("invite.", StoredInvite),
     signingKeys: watched.records("signing-key.", PublicKey),
     revocations: watched.records("revocation.", StoredRevocation),
+    webhooks: watched.records("webhook.", StoredWebhook),
     clock,
     close: watched.close,
   };
