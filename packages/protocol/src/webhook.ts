@@ -12,6 +12,7 @@ export const EVENT_TYPES = Object.keys(EVENTS) as EventType[];
 /** `next_cursor` is always there: at the head it is where the next event will come. */
 export const EventPage = Type.Object({
   data: Type.Array(Event),
+  cursors: Type.Array(Type.String(), { description: "of each event in `data`: where to go on behind it" }),
   next_cursor: Type.String(),
   has_more: Type.Boolean(),
 });

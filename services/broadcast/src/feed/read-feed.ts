@@ -1,7 +1,7 @@
 // One page of a backend's own events, oldest first. The record is read directly; what cannot be given any more is said
 // (cursor_gone), and a head cursor is given only where the stream's leader has nothing behind it.
 
-import { type Backbone, type Stored, nextSeqOnLeader, readBatch, streamHead, type StreamHead } from "@outcry/backbone";
+import { type Backbone, nextSeqOnLeader, readBatch, streamHead, type StreamHead } from "@outcry/backbone";
 import { type Event, type EventPage, LIMITS, OutcryError, publicEvent, STREAMS, TOPICS } from "@outcry/protocol";
 import { type CursorCodec, cursorScope, type Position } from "@outcry/ws-gateway";
 
@@ -32,11 +32,16 @@ export async function readFeed(deps: FeedDeps, query: FeedQuery): Promise<EventP
   if (epochOf(after) !== epochOf(before)) throw gone("the event log was made anew");
   const through = scan.ended ? await provenHead(backbone, filter, scan.through, after) : scan.through;
   const position = through ?? { seq: 0, time: 0 };
-  return { data: scan.events, next_cursor: cursors.write(scope, position), has_more: !scan.ended };
+  return {
+    data: scan.found.map(({ event }) => event),
+    cursors: scan.found.map(({ place }) => cursors.write(scope, place)),
+    next_cursor: cursors.write(scope, position),
+    has_more: !scan.ended,
+  };
 }
 
 interface Scan {
-  readonly events: Event[];
+  readonly found: { event: Event; place: Position }[];
   /** The last event looked at; undefined where there was none behind the very beginning. */
   readonly through: Position | undefined;
   readonly ended: boolean;
@@ -44,10 +49,10 @@ interface Scan {
 
 /** Reads on until the page is full, the log ends, or enough was looked at that the filter left out. */
 async function scanPage(backbone: Backbone, filter: string, afterSeq: number, query: FeedQuery): Promise<Scan> {
-  const events: Event[] = [];
+  const found: Scan["found"] = [];
   let through: Position | undefined = afterSeq === 0 ? undefined : { seq: afterSeq, time: 0 };
   let looked = 0;
-  while (events.length < query.limit && looked < LIMITS.feedScanMax) {
+  while (found.length < query.limit && looked < LIMITS.feedScanMax) {
     const { messages, pending } = await readBatch(backbone, STREAMS.events, {
       seq: (through?.seq ?? 0) + 1,
       filter,
@@ -57,17 +62,16 @@ async function scanPage(backbone: Backbone, filter: string, afterSeq: number, qu
     for (const [index, stored] of messages.entries()) {
       const event = publicEvent(stored.data);
       looked++;
-      through = placeOf(stored);
-      if (query.types.length === 0 || query.types.includes(event.type)) events.push(event);
-      if (events.length === query.limit)
-        return { events, through, ended: index === messages.length - 1 && pending === 0 };
+      const place = { seq: stored.seq, time: stored.time };
+      through = place;
+      if (query.types.length === 0 || query.types.includes(event.type)) found.push({ event, place });
+      if (found.length === query.limit)
+        return { found, through, ended: index === messages.length - 1 && pending === 0 };
     }
-    if (pending === 0 || messages.length === 0) return { events, through, ended: true };
+    if (pending === 0 || messages.length === 0) return { found, through, ended: true };
   }
-  return { events, through, ended: false };
+  return { found, through, ended: false };
 }
-
-const placeOf = ({ seq, time }: Stored): Position => ({ seq, time });
 
 /** Behind the last event nothing of this backend: the cursor moves on with everyone's events, so that it does not age. */
 async function provenHead(
