@@ -18,6 +18,8 @@ export type Answered = number | { status: number; headers?: Record<string, strin
 
 export class Receiver {
   readonly arrived: Arrived[] = [];
+  /** Ids of the events that it has taken. */
+  readonly taken = new Set<string>();
   /** TCP connections, whether anything was sent on them or not. */
   sockets = 0;
   answer: (arrived: Arrived, nth: number) => Answered = () => 204;
@@ -38,6 +40,7 @@ export class Receiver {
         const said = this.answer(arrived, this.arrived.push(arrived) - 1);
         if (said === "never") return;
         const { status, headers = {}, body: text = "" } = typeof said === "number" ? { status: said } : said;
+        if (status < 300) this.taken.add(event.id);
         response.writeHead(status, headers).end(text);
       });
     });

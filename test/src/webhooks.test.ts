@@ -1,5 +1,8 @@
 // Webhooks on real servers: a receiver on a real socket, the stock library of Standard Webhooks as the judge of signatures.
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import {
   type DeadLetter,
@@ -229,8 +232,8 @@ describe("what a backend can do", () => {
     const [arrived] = to.arrived;
     expect(String(arrived!.headers["webhook-signature"]).split(" ")).toHaveLength(2);
     expect(verify(arrived!, secret).id).toBe(verify(arrived!, rotated.secret).id);
-    for (const path of ["/v1/webhooks", `/v1/webhooks/${id}`, `/v1/webhooks/${id}/attempts`])
-      expect(JSON.stringify((await backend.call("GET", path)).body)).not.toContain("whsec_");
+    for (const route of ["/v1/webhooks", `/v1/webhooks/${id}`, `/v1/webhooks/${id}/attempts`])
+      expect(JSON.stringify((await backend.call("GET", route)).body)).not.toContain("whsec_");
     const kept = (await market.stored("KV_access")).map(({ data }) => Buffer.from(data).toString()).join("\n");
     for (const shown of [secret, rotated.secret]) expect(kept).not.toContain(shown.slice(6, 30));
     expect(JSON.stringify(market.logs)).not.toContain("whsec_");
@@ -292,4 +295,24 @@ describe("what a backend can do", () => {
       expect([method, rest, status, problem.code]).toEqual([method, rest, 404, "webhook_not_found"]);
     }
   });
+});
+
+test("the example receiver registers, verifies, prints each event and takes its webhook with it", async () => {
+  const key = { role: "backend", name: "example", backend_id: backend.id };
+  const { secret } = (await market.admin<{ secret: string }>("POST", "/v1/api-keys", key)).body;
+  const file = path.resolve(import.meta.dirname, "../../examples/receiver/receiver.mjs");
+  const child = spawn(process.execPath, [file], {
+    env: { PATH: process.env["PATH"], OUTCRY_URL: market.url, OUTCRY_API_KEY: secret },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let printed = "";
+  child.stdout.on("data", (text: Buffer) => (printed += text.toString()));
+  await eventually(() => printed.includes("the test event arrived"));
+  const intent = await closedIntent();
+  await eventually(() => printed.includes(`INTENT_CLOSED  ${intent}`));
+  expect(printed).not.toContain("refused");
+  child.kill("SIGINT");
+  const [code] = (await once(child, "exit")) as [number];
+  expect(code).toBe(0);
+  expect((await backend.call<{ data: unknown[] }>("GET", "/v1/webhooks")).body.data).toEqual([]);
 });

@@ -147,8 +147,8 @@ class Consumer implements RunningConsumer {
     await this.#backbone.health.whenUp(signal);
     await this.#untilStopped(gate?.());
     if (this.#inHand.size >= concurrency) await this.#untilStopped(this.#freeSlot());
+    if (!known && !signal.aborted) await ensureConsumer(this.#backbone, this.#shape);
     if (signal.aborted) return "lost";
-    if (!known) await ensureConsumer(this.#backbone, this.#shape);
 
     const end = await inbox.pull(concurrency - this.#inHand.size, signal);
     if (end === "paused") await this.#untilStopped(pause(RETRY_FIRST_MS));

@@ -18,6 +18,7 @@ import { type FeedItem, type FeedOptions, readFeed } from "./event-feed.js";
 import { EventStream, type EventsOptions } from "./event-stream.js";
 import type { WebSocketConstructor } from "./gateway-session.js";
 import { call, type HttpDeps, type HttpRequest, queryOf } from "./http.js";
+import { type WebhooksClient, webhooksClient } from "./webhooks.js";
 import { collectAcks, type QuotesOptions, readQuotes } from "./wait-for.js";
 
 export interface ClientOptions {
@@ -72,6 +73,7 @@ export interface Client extends AdminClient {
   events(channels: string | readonly string[], options?: EventsOptions): EventStream;
   /** A backend's own events over HTTP, from a cursor on and without end; the same cursor as that of its channel. */
   events(feed: FeedOptions): AsyncGenerator<FeedItem, void>;
+  readonly webhooks: WebhooksClient;
 }
 
 export function createClient(options: ClientOptions): Client {
@@ -111,6 +113,7 @@ export function createClient(options: ClientOptions): Client {
 
   return {
     ...adminClient(http),
+    webhooks: webhooksClient(http),
     broadcast: (request, targetNodes, more) => broadcast(http, request, targetNodes, more),
     collectAcks: (intentId, timeoutMs, more) => collectAcks(waiting, intentId, timeoutMs, more?.signal),
     quotes: (intentId, more) => readQuotes(waiting, intentId, more),

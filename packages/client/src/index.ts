@@ -6,5 +6,6 @@ export type { ChannelMessage, ConnectionState, EventsOptions, EventStream } from
 export type { FeedItem, FeedOptions } from "./event-feed.js";
 export { verifyWebhook, type WebhookHeaders, type VerifyOptions } from "./verify-webhook.js";
 export type { WebSocketConstructor, WebSocketLike } from "./gateway-session.js";
+export type { WebhooksClient } from "./webhooks.js";
 export type { QuotesOptions } from "./wait-for.js";
 export { isOutcryError, OutcryError } from "@outcry/protocol";

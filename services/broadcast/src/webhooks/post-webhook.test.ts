@@ -3,6 +3,7 @@
 import { createHook } from "node:async_hooks";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import type { ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import path from "node:path";
@@ -14,7 +15,8 @@ import { isPublicAddress } from "./public-address.js";
 
 const STRICT: TargetRules = { ports: [443], allowPrivate: false };
 const DEVELOPMENT: TargetRules = { ports: [443], allowPrivate: true };
-const tls = (file: string) => readFileSync(path.resolve(import.meta.dirname, "../../../../test/fixtures/tls", file), "utf8");
+const tls = (file: string) =>
+  readFileSync(path.resolve(import.meta.dirname, "../../../../test/fixtures/tls", file), "utf8");
 
 // Each TCP connection that this process attempts, successful or not.
 let connects = 0;
@@ -22,7 +24,7 @@ const hook = createHook({ init: (_id, type) => void (type === "TCPCONNECTWRAP" &
 const server = createServer({ cert: tls("server.pem"), key: tls("server.key") });
 let accepted = 0;
 let served: { host: string | undefined; sni: string | false | null; body: string }[] = [];
-let answer = (response: import("node:http").ServerResponse) => void response.writeHead(204).end();
+let answer = (response: ServerResponse) => void response.writeHead(204).end();
 let port: number;
 
 beforeAll(async () => {
