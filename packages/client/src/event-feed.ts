@@ -2,7 +2,7 @@
 // so a slow reader queues nothing; an error ends it, and the last cursor is where to go on.
 
 import type { Event, EventPage, EventType } from "@outcry/protocol";
-import { call, type HttpDeps } from "./http.js";
+import { call, type HttpDeps, queryOf } from "./http.js";
 import { CLIENT_LIMITS } from "./limits.js";
 
 export interface FeedOptions {
@@ -40,12 +40,10 @@ async function readPage(
   query: Record<string, string | number | undefined>,
   signal: AbortSignal | undefined,
 ): Promise<EventPage | undefined> {
-  const given = Object.entries(query).filter((entry): entry is [string, string | number] => entry[1] !== undefined);
-  const search = new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)]));
   try {
     const { value } = await call<EventPage>(http, {
       method: "GET",
-      path: `/v1/events?${search.toString()}`,
+      path: `/v1/events${queryOf(query)}`,
       repeatable: true,
       timeoutMs: WAIT_MS + CLIENT_LIMITS.longPollSlackMs,
       signal,

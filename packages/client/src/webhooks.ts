@@ -11,7 +11,7 @@ import type {
   WebhookView,
 } from "@outcry/protocol";
 import type { Page } from "./admin.js";
-import { call, type HttpDeps, type HttpRequest } from "./http.js";
+import { call, type HttpDeps, type HttpRequest, queryOf } from "./http.js";
 
 export interface WebhooksClient {
   /** Its `secret` is shown here and never again. */
@@ -39,7 +39,7 @@ export function webhooksClient(http: HttpDeps): WebhooksClient {
     get: (id) => ask("GET", own(id), true),
     update: (id, change) => ask("PATCH", own(id), true, change),
     remove: (id) => ask("DELETE", own(id), true),
-    attempts: (id, limit) => ask("GET", own(id, `/attempts${limit === undefined ? "" : `?limit=${limit}`}`), true),
+    attempts: (id, limit) => ask("GET", own(id, `/attempts${queryOf({ limit })}`), true),
     test: (id) => ask("POST", own(id, "/test"), false),
     recover: (id, since) => ask("POST", own(id, "/recover"), false, { since }),
     rotateSecret: (id) => ask("POST", own(id, "/secret"), false),

@@ -45,6 +45,9 @@ export const WebhookView = Type.Object({
   description: Type.Optional(Type.String()),
   enabled: Type.Boolean(),
   disabled_reason: Type.Optional(Type.String({ description: "gone: the receiver answered 410" })),
+  missed_until: Type.Optional(
+    Type.String({ description: "events before then may be missing: they left the log first" }),
+  ),
   created: Timestamp,
   updated: Timestamp,
 });

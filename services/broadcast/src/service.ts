@@ -25,6 +25,7 @@ import { createRegistry } from "./registry/registry.js";
 import { createRevocations } from "./registry/revocations.js";
 import { submitIntent } from "./submit-intent.js";
 import { keepTrimming } from "./trim-events.js";
+import { markMissed } from "./webhooks/mark-missed.js";
 import { startWebhooks, type WebhookOptions } from "./webhooks/start-webhooks.js";
 
 export interface BroadcastOptions {
@@ -85,7 +86,8 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
   });
   const room = watchRoom(backbone, [STREAMS.intents, STREAMS.events, STREAMS.quotes, STREAMS.deadLetters], log);
 
-  const trimmer = keepTrimming({ backbone, clock, log });
+  const beforePurge = (seq: number, beforeMs: number) => markMissed({ backbone, book: access, log }, seq, beforeMs);
+  const trimmer = keepTrimming({ backbone, clock, log, beforePurge });
 
   const pipeline = startPipeline(platform, { ...options, signingKey });
   const { app } = await createApp({

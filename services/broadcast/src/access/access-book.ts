@@ -52,6 +52,8 @@ export const StoredWebhook = Type.Object({
   description: Type.Optional(Type.String()),
   enabled: Type.Boolean(),
   disabled_reason: Type.Optional(Type.String()),
+  /** Events stored before then may never have been sent: they left the log first. */
+  missed_until: Type.Optional(Timestamp),
   /** Newest first; an older one signs, too, `until` then. */
   secrets: Type.Array(Type.Object({ sealed: Type.String(), until: Type.Optional(Timestamp) }), { minItems: 1 }),
   /** Sequence of EVENTS that its consumer begins with. */

@@ -61,7 +61,7 @@ export async function deliverEvent(deps: DeliverDeps, webhookId: string, message
   }
   const distanceMs = deps.scheduleMs[attempt - 1];
   if (distanceMs === undefined) {
-    await setEventAside(deps, webhook.id, stored, attempt, sent.told.error!);
+    await setAsideOrLater(deps, webhook.id, stored, attempt, sent.told.error!);
     return writeDown(deps, webhook, { ...told, outcome: "dead" });
   }
   const delayMs = Math.round(distanceMs * (1 + JITTER * (2 * deps.random() - 1)));
@@ -121,6 +121,15 @@ function faultOf(result: PostResult): string | undefined {
   if (result.status >= 200 && result.status < 300) return undefined;
   const redirect = result.status >= 300 && result.status < 400;
   return redirect ? `redirects are not followed (${result.status})` : `answered ${result.status}`;
+}
+
+/** A full or absent DEAD_LETTERS must not make a loop of attempts: the next delivery is one too many, and only sets aside. */
+async function setAsideOrLater(...letter: Parameters<typeof setEventAside>): Promise<void> {
+  try {
+    await setEventAside(...letter);
+  } catch (error) {
+    throw isTemporary(error) ? new RetryLater(PAUSED_MS) : error;
+  }
 }
 
 /** Into DEAD_LETTERS, once per webhook and event. */

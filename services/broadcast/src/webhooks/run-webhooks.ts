@@ -27,6 +27,8 @@ export interface RunWebhooksDeps {
   readonly gate: () => Promise<void>;
   readonly deliver: (webhookId: string, message: ConsumedMessage) => Promise<void>;
   readonly setAside: (webhookId: string, stored: Stored, deliveries: number, cause: unknown) => Promise<void>;
+  /** Whether its secrets can be opened here: without them an event must wait, not fail. */
+  readonly canSign: (webhook: StoredWebhook) => boolean;
   readonly attemptsMax: number;
   readonly log: Log;
 }
@@ -53,6 +55,7 @@ class Runner implements RunningWebhooks {
   readonly #deps: RunWebhooksDeps;
   readonly #worker = randomUUID();
   readonly #running = new Map<string, Running>();
+  readonly #unsigned = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
   #again = false;
@@ -103,7 +106,9 @@ class Runner implements RunningWebhooks {
     const { book, table } = this.#deps;
     const workers = await table.beat(this.#worker);
     const all = [...book.webhooks.all()].map(([, { value }]) => value);
-    const mine = new Map(all.filter((one) => one.enabled && this.#isMine(one, workers)).map((one) => [one.id, one]));
+    const mine = new Map(
+      all.filter((one) => one.enabled && this.#isMine(one, workers) && this.#canSign(one)).map((one) => [one.id, one]),
+    );
     const wanted = new Set([...mine.keys(), ...this.#running.keys()]);
     const claims = await table.claim(this.#worker, [...wanted]);
     const held = new Set([...wanted].filter((_, index) => claims[index]));
@@ -122,6 +127,19 @@ class Runner implements RunningWebhooks {
     const weight = (worker: string) => createHash("sha256").update(`${worker}\0${id}`).digest("hex");
     const best = workers.toSorted((one, other) => (weight(one) < weight(other) ? -1 : 1)).at(-1);
     return best === this.#worker;
+  }
+
+  #canSign(webhook: StoredWebhook): boolean {
+    const can = this.#deps.canSign(webhook);
+    if (can) this.#unsigned.delete(webhook.id);
+    else if (!this.#unsigned.has(webhook.id)) {
+      this.#unsigned.add(webhook.id);
+      this.#deps.log.error(
+        { webhook: webhook.id },
+        "webhooks: OUTCRY_WEBHOOK_KEY lacks the key of its secret; it waits",
+      );
+    }
+    return can;
   }
 
   #begin(webhook: StoredWebhook): void {

@@ -63,6 +63,7 @@ export function startWebhooks(
     deliver: (webhookId, message) => deliverEvent(deps, webhookId, message),
     setAside: (webhookId, stored, deliveries, cause) =>
       setEventAside(deps, webhookId, stored, deliveries, cause instanceof Error ? cause.message : String(cause)),
+    canSign: ({ secrets }) => secrets.every(({ sealed }) => box.opens(sealed)),
     attemptsMax: scheduleMs.length + 1,
     log,
   });

@@ -146,14 +146,13 @@ export async function recoverWebhook(
 
 /** The receiver answered 410 at this URL. */
 export async function disableGone(book: AccessBook, id: string, url: string): Promise<void> {
-  await updateWebhook(book, id, (found) => {
-    if (found === undefined) throw new OutcryError("webhook_not_found");
-    return found.url === url ? { ...found, enabled: false, disabled_reason: "gone" } : found;
-  });
+  await updateWebhook(book, id, (found) =>
+    found?.url === url ? { ...found, enabled: false, disabled_reason: "gone" } : found,
+  );
 }
 
 export function webhookView(stored: StoredWebhook): WebhookView {
-  const { id, url, types, description, enabled, disabled_reason, created, updated } = stored;
+  const { id, url, types, description, enabled, disabled_reason, missed_until, created, updated } = stored;
   return {
     id,
     url,
@@ -161,20 +160,23 @@ export function webhookView(stored: StoredWebhook): WebhookView {
     ...(description === undefined ? {} : { description }),
     enabled,
     ...(disabled_reason === undefined ? {} : { disabled_reason }),
+    ...(missed_until === undefined ? {} : { missed_until }),
     created,
     updated,
   };
 }
 
 /** Reads, decides, writes; again when another change came between. */
-async function updateWebhook(
+export async function updateWebhook(
   book: AccessBook,
   id: string,
-  decide: (found: StoredWebhook | undefined) => StoredWebhook,
+  decide: (found: StoredWebhook | undefined) => StoredWebhook | undefined,
 ): Promise<StoredWebhook> {
   for (let attempt = 0; attempt < CHANGE_ATTEMPTS_MAX; attempt++) {
     const kept = await book.webhooks.read(id);
-    const next = { ...decide(kept?.value), updated: toRfc3339(book.clock.now()) };
+    const decided = decide(kept?.value);
+    if (decided === undefined) throw new OutcryError("webhook_not_found");
+    const next = { ...decided, updated: toRfc3339(book.clock.now()) };
     if ((await book.webhooks.update(id, next, kept!.revision)).kind === "written") return next;
   }
   throw busy();

@@ -19,12 +19,15 @@ export interface SecretBox {
   seal(webhookId: string, secret: string): string;
   /** Throws config_invalid when no key of the configuration has sealed it. */
   open(webhookId: string, sealed: string): string;
+  /** Whether the key that sealed it is among ours. */
+  opens(sealed: string): boolean;
 }
 
 /** `keys`: comma-separated texts; the first seals, all open. */
 export function createSecretBox(keys: string): SecretBox {
   const known = keys.split(",").map((key) => derive(key.trim()));
   const [first] = known;
+  const keyOf = (sealed: string) => known.find(({ id }) => sealed.startsWith(`${id}.`))?.key;
   return {
     seal(webhookId, secret) {
       const iv = randomBytes(IV_BYTES);
@@ -32,15 +35,15 @@ export function createSecretBox(keys: string): SecretBox {
       const bytes = Buffer.concat([iv, cipher.update(secret, "utf8"), cipher.final(), cipher.getAuthTag()]);
       return `${first!.id}.${bytes.toString("base64url")}`;
     },
+    opens: (sealed) => keyOf(sealed) !== undefined,
     open(webhookId, sealed) {
-      const [id, text = ""] = sealed.split(".");
-      const key = known.find((one) => one.id === id)?.key;
+      const key = keyOf(sealed);
       if (key === undefined)
         throw new OutcryError(
           "config_invalid",
           "A webhook's secret was sealed with a key that OUTCRY_WEBHOOK_KEY lacks.",
         );
-      const bytes = Buffer.from(text, "base64url");
+      const bytes = Buffer.from(sealed.slice(sealed.indexOf(".") + 1), "base64url");
       const decipher = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES })
         .setAAD(Buffer.from(webhookId))
         .setAuthTag(bytes.subarray(-TAG_BYTES));
