@@ -144,14 +144,15 @@ test("a cursor of the feed goes on in the channel, and back", async () => {
     apiKey: market.backend.secret,
     WebSocket,
   });
-  const stop = new AbortController();
-  const channel = `backend:${market.backend.id}`;
-  const ids = await recorded();
-  for await (const message of client.events(channel, { cursor: page.next_cursor, signal: stop.signal })) {
-    if (message.kind !== "event") throw new Error(JSON.stringify(message));
+  const stream = client.events(`backend:${market.backend.id}`, { cursor: page.next_cursor });
+  try {
+    const { value: message } = await stream.next();
+    if (message?.kind !== "event") throw new Error(JSON.stringify(message));
+    const ids = await recorded();
     expect(message.event!.id).toBe(ids[10]);
     const { body } = await call()<EventPage>("GET", `/v1/events?limit=1&after=${message.cursor}`);
     expect(body.data[0]!.id).toBe(ids[11]);
-    break;
+  } finally {
+    await stream.return();
   }
 });
