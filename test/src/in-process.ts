@@ -38,10 +38,12 @@ import {
   TOPICS,
 } from "@outcry/protocol";
 import { generateKey, publicJwk, type SigningKey } from "@outcry/signing";
+import { cursorKeys } from "@outcry/ws-gateway";
 import { type Backend, type Call, callAs, newBackend } from "./api-calls.js";
 import { newDataDir, startTestBrokers } from "./processes.js";
 
 export const SERVICE_ID = "outcry";
+export const CURSOR_SECRET = "a cursor secret of the tests";
 
 export interface Registered {
   readonly id: string;
@@ -62,6 +64,7 @@ export interface MarketOptions {
   deliveriesMax?: number;
   quotas?: Partial<NonNullable<BroadcastOptions["quotas"]>>;
   nodeQuotas?: Partial<NonNullable<IntakeOptions["quotas"]>>;
+  webhooks?: Partial<BroadcastOptions["webhooks"]>;
 }
 
 export async function startMarket(options: MarketOptions = {}): Promise<Market> {
@@ -95,6 +98,8 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     attemptsMax: options.attemptsMax ?? 3,
     ...deliveries,
     quotas: { ...NO_QUOTAS, ...options.quotas },
+    cursorKeys: cursorKeys(CURSOR_SECRET),
+    webhooks: { key: "a key for webhooks in tests", rules: { ports: [443], allowPrivate: true }, ...options.webhooks },
     metrics: counting(counts),
   });
   const url = await broadcast.listen({ host: "127.0.0.1", port: 0 });

@@ -232,6 +232,16 @@ describe("a consumer", () => {
     expect(Date.now() - began).toBeLessThan(3_000); // by the nak, not by the ack wait
   });
 
+  test("stops at once when it has hardly begun", async () => {
+    for (const ms of [0, 1, 5, 20]) {
+      const consumer = consume({ durable: `early-${ms}` });
+      if (ms > 0) await sleep(ms);
+      const startedAt = performance.now();
+      await consumer.stop();
+      expect(performance.now() - startedAt).toBeLessThan(2_000);
+    }
+  });
+
   test("two processes share the work", async () => {
     const other = await server.connect();
     const seen: string[] = [];

@@ -7,6 +7,7 @@ import type { Backbone } from "./connect.js";
 import type { Incoming } from "./headers.js";
 import { PullInbox, ensureConsumer } from "./pull.js";
 import type { ConsumerShape } from "./pull.js";
+import { RetryLater } from "./retry-later.js";
 import { storedFromDelivery } from "./stored.js";
 import type { Stored } from "./stored.js";
 
@@ -36,11 +37,15 @@ export interface ConsumeOptions {
   /** Deliveries that the handler gets; one more ends in `onExhausted`. */
   readonly deliveryLimit: number;
   readonly ackWaitMs?: number;
+  /** Messages in hand or waiting to come again, over all processes; then nothing new comes. */
+  readonly ackPendingMax?: number;
+  /** Of a consumer that is made; default: the first one. The same at each start. */
+  readonly startSeq?: number;
   /** Resolves when what the handler needs answers; nothing is pulled before. */
   readonly gate?: () => Promise<void>;
   /**
    * Resolves: done. A temporary OutcryError: a dependency is away, the message stays in hand and is tried again behind the gate.
-   * Any other error: the message comes again later, and that spends one delivery.
+   * Any other error: the message comes again later, with RetryLater exactly then, and that spends one delivery.
    */
   readonly handler: (message: ConsumedMessage) => Promise<void>;
   /** Must write the message down elsewhere; repeated until it resolves, then the stream forgets it for this consumer. */
@@ -90,6 +95,8 @@ class Consumer implements RunningConsumer {
       durable: options.durable,
       filters: options.filters,
       ackWaitMs: options.ackWaitMs ?? ACK_WAIT_MS,
+      ...(options.ackPendingMax === undefined ? {} : { ackPendingMax: options.ackPendingMax }),
+      ...(options.startSeq === undefined ? {} : { startSeq: options.startSeq }),
     };
   }
 
@@ -140,8 +147,8 @@ class Consumer implements RunningConsumer {
     await this.#backbone.health.whenUp(signal);
     await this.#untilStopped(gate?.());
     if (this.#inHand.size >= concurrency) await this.#untilStopped(this.#freeSlot());
+    if (!known && !signal.aborted) await ensureConsumer(this.#backbone, this.#shape);
     if (signal.aborted) return "lost";
-    if (!known) await ensureConsumer(this.#backbone, this.#shape);
 
     const end = await inbox.pull(concurrency - this.#inHand.size, signal);
     if (end === "paused") await this.#untilStopped(pause(RETRY_FIRST_MS));
@@ -193,13 +200,14 @@ class Consumer implements RunningConsumer {
           continue;
         }
         if (isTemporary(error)) return "-NAK";
+        if (error instanceof RetryLater) return nak(error.delayMs);
         this.counters.failed++;
         this.#remember(stored.seq, error instanceof Error ? error : new Error(String(error)));
         log.warn(
           { stream, durable, seq: stored.seq, deliveryCount, error: String(error) },
           "consumer: the handler failed",
         );
-        return nak(Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (deliveryCount - 1)));
+        return nak(jittered(Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (deliveryCount - 1))));
       }
     }
   }
@@ -282,8 +290,8 @@ class Consumer implements RunningConsumer {
   }
 }
 
-const nak = (delayMs: number): string =>
-  `-NAK ${JSON.stringify({ delay: Math.round(delayMs * (0.5 + Math.random())) * 1_000_000 })}`;
+const nak = (delayMs: number): string => `-NAK ${JSON.stringify({ delay: Math.round(delayMs) * 1_000_000 })}`;
+const jittered = (ms: number): number => ms * (0.5 + Math.random());
 
 /** Keeps no process alive: the connection does, and once that is closed nothing is waited for. */
 const pause = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms).unref());

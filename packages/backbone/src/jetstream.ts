@@ -11,6 +11,7 @@ export const JS = {
   storageResourcesExceeded: 10047,
   accountResourcesExceeded: 10002,
   streamNotFound: 10059,
+  noMessageFound: 10037,
   streamNameInUse: 10058,
   consumerNotFound: 10014,
   wrongLastSequence: 10071,

@@ -17,18 +17,22 @@ export interface ConsumerShape {
   readonly durable: string;
   readonly filters: readonly string[];
   readonly ackWaitMs: number;
+  readonly ackPendingMax?: number;
+  readonly startSeq?: number;
 }
 
 /** Creates the consumer, or brings an existing one to this shape without losing its place. */
 export async function ensureConsumer(backbone: Backbone, shape: ConsumerShape): Promise<void> {
-  const { stream, durable, filters, ackWaitMs } = shape;
+  const { stream, durable, filters, ackWaitMs, ackPendingMax = MAX_ACK_PENDING, startSeq } = shape;
   const config = {
     durable_name: durable,
     filter_subjects: filters,
-    deliver_policy: "all",
+    ...(startSeq === undefined
+      ? { deliver_policy: "all" }
+      : { deliver_policy: "by_start_sequence", opt_start_seq: startSeq }),
     ack_policy: "explicit",
     ack_wait: ackWaitMs * NS_PER_MS,
-    max_ack_pending: MAX_ACK_PENDING,
+    max_ack_pending: ackPendingMax,
     max_deliver: -1, // consume.ts counts at receipt, see there
     replay_policy: "instant",
   };

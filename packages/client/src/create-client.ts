@@ -14,9 +14,11 @@ import {
 } from "@outcry/protocol";
 import { type AdminClient, adminClient } from "./admin.js";
 import { broadcast, type BroadcastOptions, type BroadcastResult } from "./broadcast.js";
+import { type FeedItem, type FeedOptions, readFeed } from "./event-feed.js";
 import { EventStream, type EventsOptions } from "./event-stream.js";
 import type { WebSocketConstructor } from "./gateway-session.js";
 import { call, type HttpDeps, type HttpRequest, queryOf } from "./http.js";
+import { type WebhooksClient, webhooksClient } from "./webhooks.js";
 import { collectAcks, type QuotesOptions, readQuotes } from "./wait-for.js";
 
 export interface ClientOptions {
@@ -69,6 +71,9 @@ export interface Client extends AdminClient {
   close(intentId: string, reason?: string): Promise<EndView>;
   /** Each call has a connection of its own, for one channel or several. */
   events(channels: string | readonly string[], options?: EventsOptions): EventStream;
+  /** A backend's own events over HTTP, from a cursor on and without end; the same cursor as that of its channel. */
+  events(feed: FeedOptions): AsyncGenerator<FeedItem, void>;
+  readonly webhooks: WebhooksClient;
 }
 
 export function createClient(options: ClientOptions): Client {
@@ -92,9 +97,23 @@ export function createClient(options: ClientOptions): Client {
       repeatable: true,
     });
   const waiting = { http, clock };
+  const openStream = (channels: readonly string[], more: EventsOptions) =>
+    new EventStream(
+      {
+        url: options.gatewayUrl ?? `${baseUrl.replace(/^http/, "ws")}/v1/ws`,
+        WebSocket: options.WebSocket ?? globalWebSocket(),
+        credential: http.credential,
+        renewable: http.renewable,
+        clock,
+        random,
+      },
+      channels,
+      more,
+    );
 
   return {
     ...adminClient(http),
+    webhooks: webhooksClient(http),
     broadcast: (request, targetNodes, more) => broadcast(http, request, targetNodes, more),
     collectAcks: (intentId, timeoutMs, more) => collectAcks(waiting, intentId, timeoutMs, more?.signal),
     quotes: (intentId, more) => readQuotes(waiting, intentId, more),
@@ -112,21 +131,14 @@ export function createClient(options: ClientOptions): Client {
       }),
     cancel: (intentId, reason) => end(intentId, "cancel", reason),
     close: (intentId, reason) => end(intentId, "close", reason),
-    events: (channels, more = {}) =>
-      new EventStream(
-        {
-          url: options.gatewayUrl ?? `${baseUrl.replace(/^http/, "ws")}/v1/ws`,
-          WebSocket: options.WebSocket ?? globalWebSocket(),
-          credential: http.credential,
-          renewable: http.renewable,
-          clock,
-          random,
-        },
-        typeof channels === "string" ? [channels] : channels,
-        more,
-      ),
+    events: ((given: string | readonly string[] | FeedOptions, more: EventsOptions = {}) => {
+      if (typeof given === "string") return openStream([given], more);
+      return isList(given) ? openStream(given, more) : readFeed(http, given);
+    }) as Client["events"],
   };
 }
+
+const isList = (given: readonly string[] | FeedOptions): given is readonly string[] => Array.isArray(given);
 
 function credentialOf({ apiKey, getToken }: ClientOptions): () => Promise<string> {
   if (getToken !== undefined) return async () => getToken();

@@ -25,6 +25,22 @@ export interface DeadDelivery {
   time: string;
 }
 
+/** An event that a webhook's receiver did not take at any attempt. */
+export interface DeadWebhookEvent {
+  kind: "webhook";
+  webhook_id: string;
+  cause: string;
+  attempts: number;
+  digest: string;
+  version?: string;
+  time: string;
+  source: { stream: string; sequence: number; subject: string };
+  /** base64 */
+  payload: string;
+}
+
+export type LetterContent = DeadDelivery | DeadMessage | DeadWebhookEvent;
+
 /** What became of one letter; the newest of each kind. */
 export interface LetterFate {
   discarded?: Discard;
@@ -40,8 +56,7 @@ const decoder = new TextDecoder();
 export const encodeFollowUp = (word: Discard | LetterReplay | Recovery): Uint8Array =>
   encoder.encode(JSON.stringify(word));
 
-export const decodeLetter = (stored: Stored): DeadDelivery | DeadMessage =>
-  JSON.parse(decoder.decode(stored.data)) as DeadDelivery | DeadMessage;
+export const decodeLetter = (stored: Stored): LetterContent => JSON.parse(decoder.decode(stored.data)) as LetterContent;
 
 /** Fate of each letter by its id; one round trip for a few hundred. */
 export async function readFates(backbone: Backbone, letters: readonly string[]): Promise<Map<string, LetterFate>> {

@@ -2,7 +2,7 @@
 
 import Type, { type Static } from "typebox";
 import { Timestamp } from "./envelope.js";
-import { IntentId, NodeId, ReplayId } from "./id-schemas.js";
+import { IntentId, NodeId, ReplayId, WebhookId } from "./id-schemas.js";
 import { LIMITS } from "./limits.js";
 
 const Count = Type.Integer({ minimum: 0 });
@@ -12,7 +12,9 @@ export const LETTER_STATUSES = ["open", "discarded", "replayed", "recovered"] as
 export type LetterStatus = (typeof LETTER_STATUSES)[number];
 
 const LetterId = Type.String({ minLength: 1, maxLength: 128, description: "`id` of a dead letter" });
-const LetterKind = Type.Union([Type.Literal("delivery"), Type.Literal("message")]);
+const LetterKind = Type.Union([Type.Literal("delivery"), Type.Literal("message"), Type.Literal("webhook")], {
+  description: "webhook: an event that a receiver did not take; sent again by the webhook's recover",
+});
 const Status = Type.Enum(LETTER_STATUSES, {
   description:
     "open; discarded by an operator; replayed, no answer since; recovered: the node answered, or the message was handled",
@@ -29,6 +31,7 @@ export const DeadLetter = Type.Object({
   time: Timestamp,
   intent_id: Type.Optional(IntentId),
   node_id: Type.Optional(NodeId),
+  webhook_id: Type.Optional(WebhookId),
   source: Type.Optional(Type.Object({ stream: Type.String(), sequence: Type.Integer(), subject: Type.String() })),
 });
 export type DeadLetter = Static<typeof DeadLetter>;
@@ -141,6 +144,7 @@ export const SKIP_REASONS = [
   "attempts_exhausted",
   "message_gone",
   "in_another_replay",
+  "use_webhook_recover",
 ] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 const Skipped = Type.Record(Type.String(), Count, { description: `by reason: ${SKIP_REASONS.join(", ")}` });

@@ -115,6 +115,9 @@ export const ERRORS = {
   rotation_unsupported: row(5031, 409, false, "The signing key is named by the configuration.", "Change OUTCRY_SIGNING_KEY and restart; the old key stays published."),
   node_key_not_found: row(5032, 404, false, "The node has no such key.", "List its keys with GET /v1/nodes/{id}."),
   node_key_last: row(5033, 409, false, "It is the node's only key.", "Add another key first."),
+  webhook_not_found: row(5040, 404, false, "There is no such webhook for this caller.", "List your own with GET /v1/webhooks."),
+  webhook_limit: row(5041, 409, false, "There are too many webhooks.", "Delete one that is not used; one webhook may take every event type."),
+  webhook_url_refused: row(5042, 400, false, "This URL may not be called from here.", "Use https on an allowed port, with a public host name that resolves to public addresses only."),
 
   // 6xxx: sockets and channels
   channel_forbidden: row(6001, 403, false, "The channel does not exist for you.", "Ask for a token that names the channel."),
@@ -122,6 +125,7 @@ export const ERRORS = {
   cursor_invalid: row(6003, 400, false, "The cursor is not one of this channel.", "Subscribe without a cursor and start from the head."),
   frame_invalid: row(6004, 400, false, "The frame is not a known operation.", "See the protocol page of the gateway."),
   subscription_limit: row(6005, 429, false, "Too many subscriptions on one connection.", "Use a wider channel or another connection."),
+  cursor_gone: row(6006, 410, false, "Events behind this cursor are no longer kept, or the event log was made anew.", "Read the state of your intents, then go on without `after` from the oldest event kept."),
 
   // 9xxx: infrastructure
   dependency_unavailable: row(9001, 503, true, "A system that this needs does not answer.", "Repeat the same request after Retry-After: the same Idempotency-Key, the same signed bytes."),

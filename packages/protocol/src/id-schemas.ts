@@ -13,6 +13,7 @@ export const ReceiptId = idOf("rcp");
 export const MessageId = idOf("msg");
 export const BackendId = idOf("bkd");
 export const ReplayId = idOf("rpl");
+export const WebhookId = idOf("whk");
 
 /** A line item's id, chosen by the buyer's side and unique within its intent. */
 export const LineItemId = Type.String({ pattern: "^[a-z0-9_-]{1,32}$" });

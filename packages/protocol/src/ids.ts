@@ -6,7 +6,20 @@ import { TypeID } from "typeid-js";
 import { v7 } from "uuid";
 import type { Clock } from "./time.js";
 
-export type IdPrefix = "int" | "quo" | "nod" | "evt" | "rcp" | "req" | "bkd" | "key" | "inv" | "msg" | "con" | "rpl";
+export type IdPrefix =
+  | "int"
+  | "quo"
+  | "nod"
+  | "evt"
+  | "rcp"
+  | "req"
+  | "bkd"
+  | "key"
+  | "inv"
+  | "msg"
+  | "con"
+  | "rpl"
+  | "whk";
 
 /** A fresh, time-ordered id such as `int_01k…`. */
 export function newId(prefix: IdPrefix, clock?: Clock): string {

@@ -71,6 +71,18 @@ export const LIMITS = {
   acksPerMinute: 600_000, // of a node: ten for each intent of a busy market
   requestsPerMinute: 60_000, // of an API key or token: 1,000/s
   addressRequestsPerMinute: 6_000, // of an address without one: a thousand nodes behind it renew within a minute
+  // feed and webhooks
+  feedPageMax: 200, // events of one answer; its bytes are bounded, too
+  feedPageBytesMax: 1024 * 1024, // of stored events read for one answer
+  feedScanMax: 2_000, // events looked at for one answer when a filter leaves few
+  webhooksPerBackendMax: 16, // a feed has one or two readers; each costs a consumer and a connection
+  webhooksMax: 800, // each has a consumer on EVENTS, and 1,000 per stream are too many; two processes may count at once
+  webhookUrlCharsMax: 2_000, // what proxies and servers still take
+  webhookTimeoutMs: 10 * SECOND, // names, connection and answer together: a receiver stores and answers, it does not work
+  webhookAnswerBytesMax: 1024, // a status is enough; the text is for the test call
+  webhookRetriesMax: 64, // failed events that wait for their next attempt; then a receiver gets nothing new
+  webhookAttemptsKept: 100, // of one webhook, in Redis
+  webhookSecretOverlapMs: DAY, // time to deploy the new secret
   // streams
   intentsAgeMs: 8 * DAY, // seven days are promised, idempotency for 48 h of them
   quotesAgeMs: 30 * DAY, // a dispute about an answer

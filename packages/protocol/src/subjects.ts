@@ -29,9 +29,11 @@ export const SUBJECTS = {
   quotesOf: (intent: string) => `quotes.${safe(intent)}.>`,
   allQuotes: "quotes.*.*.*",
   deadDelivery: (intent: string, node: string) => `dead.${safe(intent)}.${safe(node)}`,
+  deadWebhookEvent: (webhook: string, seq: number) => `dead.webhook.${safe(webhook)}.${seq}`,
   deadMessage: (stream: string, seq: number) => `dead.consumer.${safe(stream)}.${seq}`,
   allDeadDeliveries: "dead.*.*",
   allDeadMessages: "dead.consumer.*.*",
+  allDeadWebhookEvents: "dead.webhook.*.*",
   /** What became of a letter stands behind its own subject: the letter itself is never changed. */
   letterFollowUp: (letter: string, verb: LetterVerb) => `${letter}.${verb}`,
   letterFollowUps: (letter: string) => `${letter}.*`,
@@ -78,6 +80,8 @@ export const TOPICS = {
   anyIntent: (intent: string) => `rt.intent.*.*.${safe(intent)}`,
   buyer: (backend: string, buyer: string) => `rt.*.${backendToken(backend)}.${buyerToken(backend, buyer)}.>`,
   backend: (backend: string) => `rt.*.${backendToken(backend)}.>`,
+  /** Of test events, which are sent and never stored. */
+  webhook: (backend: string, webhook: string) => `rt.webhook.${backendToken(backend)}.${NONE}.${safe(webhook)}`,
   node: (node: string) => `rt.node.${NONE}.${NONE}.${safe(node)}`,
 } as const;
 
@@ -113,16 +117,19 @@ export function parseIntentSubject(subject: string): string | undefined {
 
 export type LetterPlace =
   | { kind: "delivery"; intent: string; node: string }
-  | { kind: "message"; stream: string; sequence: number };
+  | { kind: "message"; stream: string; sequence: number }
+  | { kind: "webhook"; webhook: string; sequence: number };
 
 /** Subject of a dead letter → what it is about; undefined for follow-ups, replays and any other subject. */
 export function parseDeadLetter(subject: string): LetterPlace | undefined {
   const [dead, first, second, third, ...rest] = subject.split(".");
   if (dead !== "dead" || rest.length > 0) return undefined;
-  if (first !== "consumer") {
-    const delivery = isId("int", first) && isId("nod", second) && third === undefined;
+  if (third === undefined) {
+    const delivery = isId("int", first) && isId("nod", second);
     return delivery ? { kind: "delivery", intent: first, node: second } : undefined;
   }
-  if (!isToken(second) || third === undefined || !/^[1-9]\d{0,15}$/.test(third)) return undefined;
-  return { kind: "message", stream: second, sequence: Number(third) };
+  if (!isToken(second) || !/^[1-9]\d{0,15}$/.test(third)) return undefined;
+  const sequence = Number(third);
+  if (first === "webhook") return isId("whk", second) ? { kind: "webhook", webhook: second, sequence } : undefined;
+  return first === "consumer" ? { kind: "message", stream: second, sequence } : undefined;
 }

@@ -6,6 +6,8 @@ const JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJidXllcl80MiJ9.c2lnbmF0dXJl";
 const PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIcanary\n-----END PRIVATE KEY-----";
 const API_KEY = "ock_01k8e2s6m9f4tq7c3x5z0w1v2b_c4n4ryc4n4ryc4n4ryc4n4ry";
 
+const WEBHOOK_SECRET = `whsec_${"c4n4ry".repeat(7)}==`;
+
 function capture(options: LogOptions = {}) {
   const lines: string[] = [];
   const log = createLog({
@@ -69,7 +71,7 @@ describe("the log", () => {
       .debug({ url: `redis://user:${canary}@cache:6379/0`, ws: `wss://h/v1?api_key=${canary}&x=1` }, "child");
     log.info(
       { text: `Bearer ${JWT}`, seedling: SEED, key: PEM, jwk: `{"d":"${canary}${canary}"}` },
-      `${SEED} ${JWT} ${API_KEY} ${PEM}`,
+      `${SEED} ${JWT} ${API_KEY} ${WEBHOOK_SECRET} ${PEM}`,
     );
     log.info({ bytes: Buffer.from(canary) }, `Authorization: Basic ${Buffer.from(canary).toString("base64")}`);
     const written = lines.join("");

@@ -36,6 +36,11 @@ export const METRICS = {
   },
   outcry_dlq_size: { kind: "gauge", labels: [], help: "Dead letters kept." },
   outcry_dead_letters_total: { kind: "counter", labels: ["cause"], help: "Dead letters written." },
+  outcry_webhook_attempts_total: {
+    kind: "counter",
+    labels: ["outcome"],
+    help: "Webhook attempts: delivered, retrying, dead, disabled, test.",
+  },
   outcry_nodes: { kind: "gauge", labels: ["state"], help: "Registered nodes by state." },
   outcry_intake_jobs: { kind: "gauge", labels: ["state"], help: "Quotes in the intake queue." },
   outcry_dependency_up: { kind: "gauge", labels: ["name"], help: "1 while nats, redis … answer." },

@@ -19,7 +19,7 @@ const SENSITIVE_FIELDS = fieldKeys(`
 /** Sensitive as a whole value, harmless as an id: `intent: "int_…"` stays. */
 const SENSITIVE_OBJECTS = fieldKeys("intent quote offer config headers");
 
-// Each shape with its source: NKEYS seeds (nats-io/nkeys), JWS compact (RFC 7515), PEM (RFC 7468), bearer (RFC 6750), URL userinfo (RFC 3986), our API keys.
+// Each shape with its source: NKEYS seeds (nats-io/nkeys), JWS compact (RFC 7515), PEM (RFC 7468), bearer (RFC 6750), URL userinfo (RFC 3986), webhook secrets (Standard Webhooks), our API keys.
 const SECRET_SHAPES: readonly [RegExp, string][] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, REDACTED],
   [/\bS[AUONCX][A-Z2-7]{56}\b/g, REDACTED],
@@ -28,6 +28,7 @@ const SECRET_SHAPES: readonly [RegExp, string][] = [
   [/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, `$1${REDACTED}@`],
   [/([?&](?:api_key|apikey|token|access_token|ticket|key)=)[^&\s"]+/gi, `$1${REDACTED}`],
   [/"d"\s*:\s*"[\w-]{16,}"/g, `"d":"${REDACTED}"`],
+  [/\bwhsec_[\w+/=-]{16,}/g, REDACTED],
   [/\b(?:ock|oci)_[0-9a-z]{26}_[\w-]{16,}/g, REDACTED],
 ];
 

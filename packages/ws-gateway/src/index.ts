@@ -3,6 +3,7 @@
 export { CLOSE, type CloseReason } from "./close-codes.js";
 export type { Connection } from "./connection.js";
 export { CursorCodec, type CursorKey, cursorScope, type Position, type ReadCursor } from "./cursor.js";
+export { cursorKeys } from "./cursor-keys.js";
 export type { EventSource, SourceHead, SourceMessage, SourcePage, SourceQuery } from "./event-source.js";
 export type { Format, Sink } from "./format.js";
 export { type GatewayDeps, GatewayEngine } from "./gateway.js";

@@ -4,11 +4,21 @@ import { readFileSync } from "node:fs";
 import { type Backbone, countMessages } from "@outcry/backbone";
 import { platformConfig } from "@outcry/delivery";
 import { OutcryError, STREAMS, SUBJECTS } from "@outcry/protocol";
-import { type Config, type Metrics, type ServiceContext, checkListener, opsRoutes } from "@outcry/runtime";
+import {
+  type Config,
+  type Metrics,
+  type ServiceContext,
+  checkListener,
+  cursorSecretOf,
+  opsRoutes,
+  webhookKeyOf,
+} from "@outcry/runtime";
 import { keyFromText } from "@outcry/signing";
+import { cursorKeys } from "@outcry/ws-gateway";
 import { fixedKey, keyFolder } from "./access/key-store.js";
 import type { PipelineMetrics } from "./metrics.js";
 import { type BroadcastService, startBroadcast } from "./service.js";
+import type { WebhookOptions } from "./webhooks/start-webhooks.js";
 
 export interface StartedBroadcast {
   readonly service: BroadcastService;
@@ -41,6 +51,8 @@ export async function broadcastFromContext(
       addressRequestsPerMinute: config.limitAddressRequests,
       acksPerMinute: config.limitAcks,
     },
+    cursorKeys: cursorKeys(cursorSecretOf(config)),
+    webhooks: webhookOptions(config),
     metrics: pipelineMetrics(metrics),
     onAnswered: ({ route, status, seconds }) =>
       metrics.observe("outcry_http_request_seconds", { route, status: String(status) }, seconds),
@@ -77,11 +89,16 @@ async function readGauges(service: BroadcastService, metrics: Metrics): Promise<
 
 /** Without what became of them, and without replays. */
 async function lettersKept(backbone: Backbone): Promise<number> {
-  const [deliveries, messages] = await Promise.all([
-    countMessages(backbone, STREAMS.deadLetters, SUBJECTS.allDeadDeliveries),
-    countMessages(backbone, STREAMS.deadLetters, SUBJECTS.allDeadMessages),
-  ]);
-  return deliveries + messages;
+  const letters = [SUBJECTS.allDeadDeliveries, SUBJECTS.allDeadMessages, SUBJECTS.allDeadWebhookEvents];
+  const counts = await Promise.all(letters.map((filter) => countMessages(backbone, STREAMS.deadLetters, filter)));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+function webhookOptions(config: Config): WebhookOptions {
+  const ports = config.webhookPorts.map(Number);
+  if (ports.some((port) => !Number.isInteger(port) || port < 1 || port > 65_535))
+    throw new OutcryError("config_invalid", "OUTCRY_WEBHOOK_PORTS: each is a port number from 1 to 65535");
+  return { key: webhookKeyOf(config), rules: { ports, allowPrivate: config.webhookAllowPrivate } };
 }
 
 function tlsOf({ tlsCertFile, tlsKeyFile }: Config): { cert: string; key: string } | undefined {
@@ -100,6 +117,7 @@ function pipelineMetrics(metrics: Metrics): PipelineMetrics {
     retried: (nodes) => metrics.count("outcry_delivery_attempts_total", { reason: "retry" }, nodes),
     caughtUp: (intents) => metrics.count("outcry_delivery_attempts_total", { reason: "catch_up" }, intents),
     replayed: (nodes) => metrics.count("outcry_delivery_attempts_total", { reason: "replay" }, nodes),
+    webhookAttempt: (outcome) => metrics.count("outcry_webhook_attempts_total", { outcome }),
     dead: (cause, nodes) => metrics.count("outcry_dead_letters_total", { cause }, nodes),
     ended(outcome, counts) {
       metrics.count("outcry_intents_total", { status: outcome });

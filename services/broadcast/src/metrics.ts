@@ -14,5 +14,6 @@ export interface PipelineMetrics {
   /** Sent again by an operator. */
   replayed: (nodes: number) => void;
   dead: (cause: string, nodes: number) => void;
+  webhookAttempt: (outcome: string) => void;
   ended: (outcome: string, counts: Readonly<Record<DeliveryState, number>>) => void;
 }

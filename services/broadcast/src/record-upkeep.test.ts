@@ -35,11 +35,11 @@ test("events older than the moment go, the others keep their sequences", async (
   await new Promise((resolve) => setTimeout(resolve, 20));
   await append(3);
 
-  expect(await trimEvents(backbone, moment)).toBe(5);
+  expect(await trimEvents({ backbone }, moment)).toBe(5);
   const kept: number[] = [];
   for await (const { seq } of readAll(backbone, STREAMS.events)) kept.push(seq);
   expect(kept).toEqual([6, 7, 8]);
-  expect(await trimEvents(backbone, moment)).toBe(0);
+  expect(await trimEvents({ backbone }, moment)).toBe(0);
 });
 
 test("above the mark an intent is refused with record_full, below it none is", async () => {

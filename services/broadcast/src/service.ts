@@ -5,6 +5,7 @@ import { type AuthFolder, type Backbone, createRevoker } from "@outcry/backbone"
 import { type Platform, type PlatformOptions, connectPlatform } from "@outcry/delivery";
 import { createNonces } from "@outcry/jobs";
 import { LIMITS, STREAMS, SUBJECTS } from "@outcry/protocol";
+import { CursorCodec, type CursorKey } from "@outcry/ws-gateway";
 import { createAccessBook } from "./access/access-book.js";
 import { claimAdminKey } from "./access/api-keys.js";
 import { createBackendLimits } from "./backend-limits.js";
@@ -16,8 +17,10 @@ import { createCallerLimits } from "./http/caller-limits.js";
 import type { App } from "./http/principal.js";
 import { explainRoutes } from "./http/routes/explain.js";
 import { deadLetterRoutes } from "./http/routes/dead-letters.js";
+import { eventRoutes } from "./http/routes/events.js";
 import { intentRoutes } from "./http/routes/intents.js";
 import { replayRoutes } from "./http/routes/replays.js";
+import { webhookRoutes } from "./http/routes/webhooks.js";
 import type { PipelineMetrics } from "./metrics.js";
 import { startPipeline } from "./pipeline.js";
 import { NO_QUOTAS, type Quotas } from "./quotas.js";
@@ -27,6 +30,8 @@ import { createRevocations } from "./registry/revocations.js";
 import { createReplayBook } from "./replays/replay-book.js";
 import { submitIntent } from "./submit-intent.js";
 import { keepTrimming } from "./trim-events.js";
+import { markMissed } from "./webhooks/mark-missed.js";
+import { startWebhooks, type WebhookOptions } from "./webhooks/start-webhooks.js";
 
 export interface BroadcastOptions {
   platform: PlatformOptions;
@@ -44,6 +49,9 @@ export interface BroadcastOptions {
   quoteWindowMs: number;
   /** Without them nobody is limited. */
   quotas?: Quotas;
+  /** The gateway's, so that a cursor is good in both places. */
+  cursorKeys: readonly CursorKey[];
+  webhooks: WebhookOptions;
   metrics: PipelineMetrics;
   onAnswered?: AppDeps["onAnswered"];
   tls?: AppDeps["tls"];
@@ -90,7 +98,8 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
   });
   const room = watchRoom(backbone, [STREAMS.intents, STREAMS.events, STREAMS.quotes, STREAMS.deadLetters], log);
 
-  const trimmer = keepTrimming({ backbone, clock, log });
+  const beforePurge = (seq: number, beforeMs: number) => markMissed({ backbone, book: access, log }, seq, beforeMs);
+  const trimmer = keepTrimming({ backbone, clock, log, beforePurge });
 
   const nodeStatus = (id: string) => registry.get(id)?.status;
   const replays = createReplayBook({ ...platform, nudge: () => pipeline.nudge() });
@@ -152,6 +161,10 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
   const letterDeps = { ...platform, nodeStatus, replays };
   replayRoutes(app, letterDeps);
   deadLetterRoutes(app, letterDeps);
+  const cursors = new CursorCodec(options.cursorKeys);
+  eventRoutes(app, { backbone, cursors, region: options.platform.region, stopping: stopping.signal });
+  const webhooks = startWebhooks(platform, access, options.webhooks, options.metrics.webhookAttempt);
+  webhookRoutes(app, webhooks.routes);
 
   return {
     app,
@@ -176,7 +189,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     async stop() {
       stopping.abort();
       await app.close();
-      await pipeline.stop();
+      await Promise.all([pipeline.stop(), webhooks.runner.stop()]);
       await Promise.all([limits.stop(), callerLimits.stop()]);
       room.stop();
       trimmer.stop();

@@ -11,9 +11,15 @@ export interface Trimmer {
   stop(): void;
 }
 
-export function keepTrimming(deps: { backbone: Backbone; clock: Clock; log: Log }): Trimmer {
+export interface TrimDeps {
+  readonly backbone: Backbone;
+  /** Asked first: everything below `seq`, stored before `beforeMs`, is about to go. */
+  readonly beforePurge?: (seq: number, beforeMs: number) => Promise<void>;
+}
+
+export function keepTrimming(deps: TrimDeps & { clock: Clock; log: Log }): Trimmer {
   const trim = () => {
-    trimEvents(deps.backbone, deps.clock.now() - RETENTION_MS).then(
+    trimEvents(deps, deps.clock.now() - RETENTION_MS).then(
       (removed) => removed > 0 && deps.log.info({ removed }, "events beyond their retention were removed"),
       (error: unknown) => deps.log[isTemporary(error) ? "debug" : "error"]({ err: error }, "events were not trimmed"),
     );
@@ -24,6 +30,8 @@ export function keepTrimming(deps: { backbone: Backbone; clock: Clock; log: Log 
 }
 
 /** Removes events stored before `beforeMs`. */
-export async function trimEvents(backbone: Backbone, beforeMs: number): Promise<number> {
-  return purgeBelow(backbone, STREAMS.events, await seqAtTime(backbone, STREAMS.events, beforeMs));
+export async function trimEvents({ backbone, beforePurge }: TrimDeps, beforeMs: number): Promise<number> {
+  const seq = await seqAtTime(backbone, STREAMS.events, beforeMs);
+  await beforePurge?.(seq, beforeMs);
+  return purgeBelow(backbone, STREAMS.events, seq);
 }

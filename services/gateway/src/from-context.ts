@@ -1,14 +1,11 @@
 // The gateway as its configuration says, on the HTTP server of the process, with metrics, readiness and an ordered stop.
 
-import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { type Backbone, connectBackbone, INBOX_PREFIXES, readPrivate } from "@outcry/backbone";
 import { OutcryError, STREAMS } from "@outcry/protocol";
-import type { Config, Metrics, ServiceContext } from "@outcry/runtime";
-import type { GatewayObserver } from "@outcry/ws-gateway";
+import { type Metrics, type ServiceContext, cursorSecretOf } from "@outcry/runtime";
+import { type GatewayObserver, cursorKeys } from "@outcry/ws-gateway";
 import { createGateway, type Gateway } from "./create-gateway.js";
-import { cursorKeys } from "./cursor-keys.js";
 import { attachUpgrade, type SocketHost } from "./plugin.js";
 
 export interface GatewayHost extends Pick<SocketHost, "server"> {
@@ -44,7 +41,7 @@ function gatewayOn({ config, clock, log, metrics }: ServiceContext, backbone: Ba
     stream: STREAMS.events,
     region: config.region,
     serviceId: config.senderId,
-    cursorKeys: cursorKeys(config.cursorSecret ?? keptSecret(config)),
+    cursorKeys: cursorKeys(cursorSecretOf(config)),
     clock,
     log,
     allowedOrigins: config.wsAllowedOrigins,
@@ -67,18 +64,6 @@ function connect({ config, clock, log }: ServiceContext): Promise<Backbone> {
     log,
     clock,
   });
-}
-
-const SECRET_FILE = "cursor-secret";
-
-/** Made at the first start. Several processes need the variable instead: a cursor is good at each of them only with one secret. */
-function keptSecret({ dataDir }: Config): string {
-  const file = path.join(dataDir, SECRET_FILE);
-  if (!existsSync(file)) {
-    mkdirSync(dataDir, { recursive: true });
-    writeFileSync(file, randomBytes(32).toString("base64url"), { mode: 0o600 });
-  }
-  return readPrivate(file).trim();
 }
 
 const ROLES = ["buyer", "node", "backend", "operator", "admin", "anonymous"] as const;

@@ -31,8 +31,8 @@ import { throwawayNats } from "@outcry/servers";
 import { generateKey, mintToken, publicJwk } from "@outcry/signing";
 import { fastify } from "fastify";
 import { WebSocket } from "ws";
+import { cursorKeys } from "@outcry/ws-gateway";
 import { createGateway, type Gateway } from "./create-gateway.js";
-import { cursorKeys } from "./cursor-keys.js";
 import { eventPublisher } from "./event-publisher.js";
 import { gatewayPlugin } from "./plugin.js";
 

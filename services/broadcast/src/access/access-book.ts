@@ -1,5 +1,5 @@
-// KV `access` in memory: who may call, and which NATS users may not connect. Secrets are there as SHA-256 only
-// (256 random bits need no slow hash).
+// KV `access` in memory: who may call, and which NATS users may not connect. Secrets that are shown to us are there
+// as SHA-256 only (256 random bits need no slow hash); those that we sign webhooks with, encrypted.
 
 import type { Bucket } from "@outcry/backbone";
 import { type Clock, type Log, PublicKey, Timestamp } from "@outcry/protocol";
@@ -63,6 +63,27 @@ export const StoredRotation = Type.Object({
   lead_ms: Type.Integer({ minimum: 0 }),
 });
 export type StoredRotation = Static<typeof StoredRotation>;
+export const StoredWebhook = Type.Object({
+  id: Type.String(),
+  backend_id: Type.String(),
+  url: Type.String(),
+  /** Empty: every type. */
+  types: Type.Array(Type.String()),
+  description: Type.Optional(Type.String()),
+  enabled: Type.Boolean(),
+  disabled_reason: Type.Optional(Type.String()),
+  /** Events stored before then may never have been sent: they left the log first. */
+  missed_until: Type.Optional(Timestamp),
+  /** Newest first; an older one signs, too, `until` then. */
+  secrets: Type.Array(Type.Object({ sealed: Type.String(), until: Type.Optional(Timestamp) }), { minItems: 1 }),
+  /** Sequence of EVENTS that its consumer begins with. */
+  start_seq: Type.Integer({ minimum: 1 }),
+  /** Counts consumers: recovering begins a new one. */
+  generation: Type.Integer({ minimum: 1 }),
+  created: Timestamp,
+  updated: Timestamp,
+});
+export type StoredWebhook = Static<typeof StoredWebhook>;
 
 export interface AccessBook {
   /** By `key_…`. */
@@ -77,6 +98,8 @@ export interface AccessBook {
   readonly rotations: Records<StoredRotation>;
   /** By public NATS key. */
   readonly revocations: Records<StoredRevocation>;
+  /** By `whk_…`; their secrets are encrypted. */
+  readonly webhooks: Records<StoredWebhook>;
   /** The one record of the first start: the admin key that was made then. */
   readonly adminClaim: Records<StoredApiKey>;
   readonly clock: Clock;
@@ -101,6 +124,7 @@ export async function createAccessBook({ bucket, clock, log }: AccessBookDeps): 
     signingKeys: watched.records("signing-key.", StoredSigningKey),
     rotations: watched.records("signing-rotation.", StoredRotation),
     revocations: watched.records("revocation.", StoredRevocation),
+    webhooks: watched.records("webhook.", StoredWebhook),
     clock,
     close: watched.close,
   };

@@ -2,14 +2,7 @@
 // bounded, so a page may be short and yet have more behind it.
 
 import { type Backbone, type Stored, readAll, readLast, seqAtTime, streamHead } from "@outcry/backbone";
-import {
-  type DeadDelivery,
-  type DeadMessage,
-  type LetterFate,
-  decodeLetter,
-  readFates,
-  statusOfFate,
-} from "@outcry/delivery";
+import { type LetterContent, type LetterFate, decodeLetter, readFates, statusOfFate } from "@outcry/delivery";
 import { type LetterFilter, LIMITS, STREAMS, SUBJECTS, parseDeadLetter, parseRfc3339 } from "@outcry/protocol";
 
 const WINDOW = 500; // sequences of one read: pages are cut from the stream's end, which itself is read forwards
@@ -17,7 +10,7 @@ const WINDOW = 500; // sequences of one read: pages are cut from the stream's en
 export interface Letter {
   id: string;
   seq: number;
-  content: DeadDelivery | DeadMessage;
+  content: LetterContent;
 }
 
 export interface FoundLetter extends Letter {
@@ -136,7 +129,7 @@ function fittingLetter(stored: Stored, filter: LetterFilter): Letter | undefined
   return fits(content, filter) ? { id: stored.subject, seq: stored.seq, content } : undefined;
 }
 
-function fits(letter: DeadDelivery | DeadMessage, { kind, cause, node_id, intent_id, stream }: LetterFilter): boolean {
+function fits(letter: LetterContent, { kind, cause, node_id, intent_id, stream }: LetterFilter): boolean {
   const delivery = letter.kind === "delivery" ? letter : undefined;
   const message = letter.kind === "message" ? letter : undefined;
   return (
@@ -153,5 +146,6 @@ function subjectOf({ kind, node_id, intent_id, stream }: LetterFilter): { filter
   if (intent_id !== undefined || node_id !== undefined) return { filter: `dead.${intent_id ?? "*"}.${node_id ?? "*"}` };
   if (stream !== undefined) return { filter: `dead.consumer.${stream}.*` };
   if (kind === "delivery") return { filter: SUBJECTS.allDeadDeliveries };
+  if (kind === "webhook") return { filter: SUBJECTS.allDeadWebhookEvents };
   return kind === "message" ? { filter: SUBJECTS.allDeadMessages } : {};
 }

@@ -42,5 +42,6 @@ export function grouped(letters: readonly FoundLetter[], by: GroupKey): LetterGr
 function keyOf(content: FoundLetter["content"], by: GroupKey): string {
   if (by === "cause") return content.cause;
   if (by === "version") return content.version ?? UNKNOWN_VERSION;
+  if (content.kind === "webhook") return `webhook ${content.webhook_id}`;
   return content.kind === "delivery" ? content.node_id : `consumer of ${content.source.stream}`;
 }

@@ -1,7 +1,7 @@
 // A dead letter as the API shows it: in a list, or alone with its payload or the delivery's timeline.
 
 import { type Backbone } from "@outcry/backbone";
-import { type DeadDelivery, type IntentBook, readTopic, statusOfFate } from "@outcry/delivery";
+import { type DeadDelivery, type IntentBook, type LetterContent, readTopic, statusOfFate } from "@outcry/delivery";
 import {
   type DeadLetter,
   type DeadLetterDetail,
@@ -21,11 +21,18 @@ const END_TYPES = new Set<EventType>(Object.values(END_EVENTS));
 /** Without a message's payload: a page of them would be as large as the messages were. */
 export function viewLetter({ id, content, fate }: FoundLetter): DeadLetter {
   const { kind, cause, attempts, digest, version = UNKNOWN_VERSION, time } = content;
-  const about =
-    content.kind === "delivery"
-      ? { intent_id: content.intent_id, node_id: content.node_id }
-      : { source: content.source };
-  return { id, kind, status: statusOfFate(fate), cause, attempts, digest, version, time, ...about };
+  return { id, kind, status: statusOfFate(fate), cause, attempts, digest, version, time, ...aboutOf(content) };
+}
+
+function aboutOf(content: LetterContent): Pick<DeadLetter, "intent_id" | "node_id" | "webhook_id" | "source"> {
+  switch (content.kind) {
+    case "delivery":
+      return { intent_id: content.intent_id, node_id: content.node_id };
+    case "message":
+      return { source: content.source };
+    case "webhook":
+      return { webhook_id: content.webhook_id, source: content.source };
+  }
 }
 
 /** Throws `dead_letter_not_found`. */
@@ -43,7 +50,7 @@ export async function viewLetterDetail(
   const { content } = letter;
   return {
     ...viewLetter(letter),
-    ...(content.kind === "message" ? { payload: content.payload } : { timeline: await timelineOf(deps, content) }),
+    ...(content.kind === "delivery" ? { timeline: await timelineOf(deps, content) } : { payload: content.payload }),
     ...(discarded === undefined ? {} : { discarded }),
     ...(replayed === undefined ? {} : { replayed }),
     ...(recovered === undefined ? {} : { recovered }),

@@ -41,7 +41,8 @@ export async function judgeLetters(
     const part = letters.slice(from, from + MESSAGES_AT_ONCE).map(async ({ content }, at) => {
       const alone = verdicts[from + at];
       if (alone !== undefined) return alone;
-      return content.kind === "delivery" ? judgeDelivery(deps, content, rows) : judgeMessage(deps, content);
+      if (content.kind === "delivery") return judgeDelivery(deps, content, rows);
+      return content.kind === "message" ? judgeMessage(deps, content) : undefined;
     });
     verdicts.splice(from, part.length, ...(await Promise.all(part)));
   }
@@ -52,6 +53,7 @@ export async function judgeLetters(
 function judgeAlone({ nodeStatus, clock }: JudgeDeps, { fate, content }: FoundLetter): SkipReason | undefined {
   if (fate.recovered !== undefined || fate.replayed?.outcome === "handled") return "already_answered";
   if (fate.discarded !== undefined) return "discarded";
+  if (content.kind === "webhook") return "use_webhook_recover";
   if (content.kind === "message") return undefined;
   // No intent is open for longer than this, and its letters are younger than it is.
   if (clock.now() - parseRfc3339(content.time)! > LIMITS.quoteWindowMaxMs) return "intent_ended";

@@ -16,6 +16,7 @@ import {
   toRfc3339,
 } from "@outcry/protocol";
 import { type SigningKey, generateKey, signIntent } from "@outcry/signing";
+import { cursorKeys } from "@outcry/ws-gateway";
 import { type Run, closedLoop } from "../closed-loop.js";
 import { readIntents } from "../real-intents.js";
 import { BARE, type Place, connectBare, platformAt } from "./place.js";
@@ -66,6 +67,8 @@ export function serviceRole() {
         ackTimeoutMs: LIMITS.ackTimeoutMs,
         ackWindowMs: LIMITS.responseWindowMs,
         attemptsMax: LIMITS.attemptsMax,
+        cursorKeys: cursorKeys("a cursor secret of the bench"),
+        webhooks: { key: "a webhook key of the bench", rules: { ports: [443], allowPrivate: false } },
         metrics: countingInto(counters),
       });
       countRecorded(broadcast, missing);
@@ -208,6 +211,7 @@ function countingInto(counters: { dispatched: number; retried: number; dead: num
     ack: () => undefined,
     caughtUp: () => undefined,
     ackRefused: () => void counters.acksRefused++,
+    webhookAttempt: () => undefined,
     retried: (nodes: number) => void (counters.retried += nodes),
     replayed: () => undefined,
     dead: (_: string, nodes: number) => void (counters.dead += nodes),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { CursorCodec, cursorScope } from "@outcry/ws-gateway";
+import { CursorCodec, cursorScope } from "./cursor.js";
 import { cursorKeys } from "./cursor-keys.js";
 
 const scope = cursorScope("channel", "epoch");

@@ -3,7 +3,7 @@
 
 import { hkdfSync } from "node:crypto";
 import { OutcryError } from "@outcry/protocol";
-import type { CursorKey } from "@outcry/ws-gateway";
+import type { CursorKey } from "./cursor.js";
 
 const SECRET_CHARS_MIN = 16;
 
