@@ -25,14 +25,9 @@ export function viewLetter({ id, content, fate }: FoundLetter): DeadLetter {
 }
 
 function aboutOf(content: LetterContent): Pick<DeadLetter, "intent_id" | "node_id" | "webhook_id" | "source"> {
-  switch (content.kind) {
-    case "delivery":
-      return { intent_id: content.intent_id, node_id: content.node_id };
-    case "message":
-      return { source: content.source };
-    case "webhook":
-      return { webhook_id: content.webhook_id, source: content.source };
-  }
+  if (content.kind === "delivery") return { intent_id: content.intent_id, node_id: content.node_id };
+  const { source } = content;
+  return content.kind === "webhook" ? { webhook_id: content.webhook_id, source } : { source };
 }
 
 /** Throws `dead_letter_not_found`. */
