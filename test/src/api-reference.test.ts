@@ -17,11 +17,15 @@ import {
   newTraceId,
   PROTOCOL,
   PROTOCOL_VERSION,
+  type ReplayView,
   type Role,
+  STREAMS,
+  SUBJECTS,
 } from "@outcry/protocol";
 import { generateKey, publicJwk, signEnvelope } from "@outcry/signing";
-import type { Backend } from "./api-calls.js";
-import { inMs, type Market, type Registered, startMarket } from "./in-process.js";
+import { type Backend, backendOf } from "./api-calls.js";
+import { eventually, inMs, type Market, type Registered, startMarket } from "./in-process.js";
+import { connectRaw, type RawNode } from "./raw-node.js";
 import { repository } from "./workspaces.js";
 
 interface Shown {
@@ -36,6 +40,10 @@ let market: Market;
 let backend: Backend;
 let folder: string;
 let page: string;
+let steady: RawNode;
+let away: RawNode;
+let lastNode: Registered;
+let lastReplay: string | undefined;
 let shown: Shown[];
 let operations: string[];
 const keys: Partial<Record<Role, string>> = {};
@@ -43,12 +51,13 @@ const keys: Partial<Record<Role, string>> = {};
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "outcry-test-docs-"));
   writeFileSync(path.join(folder, ".curlrc"), 'silent\nwrite-out = "\\n%{http_code}"\n');
-  market = await startMarket();
-  for (const role of ["backend", "operator", "admin"] as const) {
-    const made = await market.admin<ApiKeyCreated>("POST", "/v1/api-keys", { role, name: role });
-    keys[role] = made.body.secret;
-  }
-  backend = { ...(await market.backend()), call: market.as(keys.backend) };
+  market = await startMarket({ ackTimeoutMs: 100, attemptsMax: 1 });
+  [steady, away] = [(await connectRaw(market)).acksAll(), await connectRaw(market)];
+  for (const role of ["operator", "admin"] as const)
+    keys[role] = (await market.admin<ApiKeyCreated>("POST", "/v1/api-keys", { role, name: role })).body.secret;
+  const shop = await market.admin<ApiKeyCreated>("POST", "/v1/api-keys", { role: "backend", name: "shop" });
+  keys.backend = shop.body.secret;
+  backend = backendOf(market.as(keys.backend), shop.body.backend_id!);
   page = await (await fetch(`${market.url}/docs`)).text();
   shown = [...page.matchAll(/<section id[^>]*>([\s\S]*?)<\/section>/g)].map(([, section]) => readSection(section!));
   const document = (await (await fetch(`${market.url}/openapi.json`)).json()) as { paths: Record<string, object> };
@@ -82,26 +91,48 @@ function readSection(html: string): Shown {
 }
 
 /** What the examples' variables stand for; fresh for each, so that none meets what another has ended or removed. */
-async function variables({ roles }: Shown): Promise<Record<string, string>> {
-  const node = await market.register({ categories: ["apparel"] });
-  const posted = await backend.call<{ id: string }>(
-    "POST",
-    "/v1/intents",
-    { line_items: [{ query: "shoes" }], context: { currency: "EUR" }, routing: { targets: [node.id] } },
-    { "idempotency-key": newNonce() },
-  );
-  const spare = await market.admin<ApiKeyCreated>("POST", "/v1/api-keys", { role: "operator", name: "spare" });
-  const role = (roles[0] ?? "admin") as Role;
-  return {
-    OUTCRY_URL: market.url,
-    OUTCRY_API_KEY: keys[role]!,
-    INTENT_ID: posted.body.id,
-    NODE_ID: node.id,
-    API_KEY_ID: spare.body.id,
-    SIGNED: await signedChallenge(node),
-    PUBLIC_JWK: JSON.stringify(publicJwk(generateKey())),
-    NATS_PUBLIC_KEY: newKeyPair("user").publicKey,
-  };
+const MAKERS: Readonly<Record<string, () => Promise<string>>> = {
+  INTENT_ID: () => openIntent(steady.id),
+  NODE_ID: async () => (lastNode = await market.register()).id,
+  API_KEY_ID: async () =>
+    (await market.admin<ApiKeyCreated>("POST", "/v1/api-keys", { role: "operator", name: "spare" })).body.id,
+  SIGNED: async () => signedChallenge(lastNode),
+  PUBLIC_JWK: async () => JSON.stringify(publicJwk(generateKey())),
+  NATS_PUBLIC_KEY: async () => newKeyPair("user").publicKey,
+  LETTER_ID: () => deadLetter(),
+  REPLAY_ID: () => slowReplay(),
+};
+
+async function variables({ roles, curl, client }: Shown): Promise<Record<string, string>> {
+  const env: Record<string, string> = { OUTCRY_URL: market.url, OUTCRY_API_KEY: keys[(roles[0] ?? "admin") as Role]! };
+  for (const [name, make] of Object.entries(MAKERS))
+    if (curl.includes(`$${name}`) || client.includes(camelCase(name))) env[name] = await make();
+  return env;
+}
+
+/** It stays open: the first target acknowledges and never quotes. */
+async function openIntent(...targets: string[]): Promise<string> {
+  const asked = { line_items: [{ query: "shoes" }], context: { currency: "EUR" }, routing: { targets } };
+  const { status, body } = await backend.post(asked);
+  if (status !== 202) throw new Error(JSON.stringify(body));
+  return body.id;
+}
+
+async function deadLetter(): Promise<string> {
+  const letter = SUBJECTS.deadDelivery(await openIntent(steady.id, away.id), away.id);
+  await eventually(() => market.last(STREAMS.deadLetters, letter));
+  return letter;
+}
+
+/** At one letter in ten seconds it is under way when examples meet it. The last one, unless that has ended. */
+async function slowReplay(): Promise<string> {
+  if (lastReplay !== undefined) {
+    const { body } = await market.admin<ReplayView>("GET", `/v1/dead-letters/replays/${lastReplay}`);
+    if (body.status === "running" || body.status === "paused") return lastReplay;
+  }
+  const ids = [await deadLetter(), await deadLetter(), await deadLetter()];
+  const request = { filter: { ids }, rate_per_second: 0.1 };
+  return (lastReplay = (await market.admin<ReplayView>("POST", "/v1/dead-letters/replays", request)).body.id);
 }
 
 async function signedChallenge({ id, key }: Registered): Promise<string> {
@@ -190,15 +221,14 @@ describe("/docs", () => {
       .exec(page)!
       .map((code) => code.replaceAll("&quot;", '"'));
     const examples = shown.filter(({ client }) => !client.startsWith("//"));
-    const blocks = await Promise.all(
-      examples.map(async (example) => {
-        const env = await variables(example);
-        const constants = Object.keys(env).map((name) => `const ${camelCase(name)} = env.${name};`);
-        return `console.log(${JSON.stringify(example.operation)});
+    const blocks: string[] = [];
+    for (const example of examples) {
+      const env = await variables(example);
+      const constants = Object.keys(env).map((name) => `const ${camelCase(name)} = env.${name};`);
+      blocks.push(`console.log(${JSON.stringify(example.operation)});
 Object.assign(env, ${JSON.stringify(env)});
-{ ${setUp!}\n${constants.join("\n")}\n{ ${example.client} } }`;
-      }),
-    );
+{ ${setUp!}\n${constants.join("\n")}\n{ ${example.client} } }`);
+    }
     const ran = await run(process.execPath, ["--input-type=module", "-e", [imports!, ...blocks].join("\n")], {});
     expect([ran.err, ran.code]).toEqual(["", 0]);
     expect(ran.out.trim().split("\n")).toEqual(examples.map(({ operation }) => operation));

@@ -12,7 +12,7 @@ _outcry() {
     intent) words="send get tail explain timeline cancel" ;;
     quote) words="ls" ;;
     node) words="ls inspect suspend resume top" ;;
-    dlq) words="ls" ;;
+    dlq) words="ls groups show discard replay replays" ;;
     token) words="gen inspect" ;;
     keys) words="gen jwks" ;;
     api-key) words="create ls revoke" ;;
@@ -37,6 +37,11 @@ _outcry() {
     "node resume") name="$two" ;;
     "node top") name="$two" ;;
     "dlq ls") name="$two" ;;
+    "dlq groups") name="$two" ;;
+    "dlq show") name="$two" ;;
+    "dlq discard") name="$two" ;;
+    "dlq replay") name="$two" ;;
+    "dlq replays") name="$two" ;;
     "token gen") name="$two" ;;
     "token inspect") name="$two" ;;
     "keys gen") name="$two" ;;
@@ -50,6 +55,14 @@ _outcry() {
   esac
   case "$name $previous" in
     "node ls --status") words="active suspended" ;;
+    "dlq ls --kind") words="delivery message" ;;
+    "dlq ls --status") words="open discarded replayed recovered" ;;
+    "dlq groups --by") words="cause node version" ;;
+    "dlq groups --kind") words="delivery message" ;;
+    "dlq groups --status") words="open discarded replayed recovered" ;;
+    "dlq replay --kind") words="delivery message" ;;
+    "dlq replay --status") words="open discarded replayed recovered" ;;
+    "dlq replays --action") words="pause resume cancel" ;;
     "api-key create --role") words="backend operator admin" ;;
     *) case "$name" in
       "intent send") words="--file --query --category --quantity --currency --region --budget-minor --window-ms --target --buyer --idempotency-key --wait --timeout-ms --url --gateway-url --key --json --help" ;;
@@ -64,7 +77,12 @@ _outcry() {
       "node suspend") words="--reason --url --gateway-url --key --json --help" ;;
       "node resume") words="--url --gateway-url --key --json --help" ;;
       "node top") words="--backend --from-start --once --interval-ms --url --gateway-url --key --json --help" ;;
-      "dlq ls") words="--limit --cursor --url --gateway-url --key --json --help" ;;
+      "dlq ls") words="--kind --cause --node --intent --stream --since --until --status --limit --cursor --url --gateway-url --key --json --help" ;;
+      "dlq groups") words="--by --kind --cause --node --intent --stream --since --until --status --cursor --url --gateway-url --key --json --help" ;;
+      "dlq show") words="--url --gateway-url --key --json --help" ;;
+      "dlq discard") words="--reason --dry-run --url --gateway-url --key --json --help" ;;
+      "dlq replay") words="--kind --cause --node --intent --stream --since --until --status --id --all --rate --reason --dry-run --detach --url --gateway-url --key --json --help" ;;
+      "dlq replays") words="--id --action --reason --limit --cursor --url --gateway-url --key --json --help" ;;
       "token gen") words="--buyer --channel --ttl-ms --url --gateway-url --key --json --help" ;;
       "token inspect") words="--channel --offline --url --gateway-url --key --json --help" ;;
       "keys gen") words="--url --gateway-url --key --json --help" ;;

@@ -7,7 +7,7 @@ _outcry() {
     'intent:send, get, tail, explain, timeline, cancel'
     'quote:ls'
     'node:ls, inspect, suspend, resume, top'
-    'dlq:ls'
+    'dlq:ls, groups, show, discard, replay, replays'
     'token:gen, inspect'
     'keys:gen, jwks'
     'api-key:create, ls, revoke'
@@ -40,6 +40,11 @@ _outcry() {
   ) ;;
   dlq) offered=(
     'ls:Dead letters, newest first'
+    'groups:Dead letters counted by cause, node or version'
+    'show:One dead letter: its timeline, its payload, what was done about it'
+    'discard:Set a dead letter aside for good; it stays readable'
+    'replay:Send dead letters again at a rate: the dry run first, then a bar'
+    'replays:Replays, newest first; --id with an action pauses, resumes or cancels one'
   ) ;;
   token) offered=(
     'gen:Make a short token for a buyer'\''s browser'
@@ -78,6 +83,11 @@ _outcry() {
   'node resume') name="$two" ;;
   'node top') name="$two" ;;
   'dlq ls') name="$two" ;;
+  'dlq groups') name="$two" ;;
+  'dlq show') name="$two" ;;
+  'dlq discard') name="$two" ;;
+  'dlq replay') name="$two" ;;
+  'dlq replays') name="$two" ;;
   'token gen') name="$two" ;;
   'token inspect') name="$two" ;;
   'keys gen') name="$two" ;;
@@ -205,6 +215,80 @@ _outcry() {
     '--help:this text'
   ) ;;
   'dlq ls') offered=(
+    '--kind:deliveries that no node answered, or messages that failed'
+    '--cause:as dlq groups shows it'
+    '--node:of this node'
+    '--intent:of this intent'
+    '--stream:messages taken from this stream'
+    '--since:RFC 3339, or an age such as 90s, 30m, 2h, 7d'
+    '--until:the same, the end'
+    '--status:only these'
+    '--limit:how many at most'
+    '--cursor:go on where the page before ended'
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'dlq groups') offered=(
+    '--by:cause by default'
+    '--kind:deliveries that no node answered, or messages that failed'
+    '--cause:as dlq groups shows it'
+    '--node:of this node'
+    '--intent:of this intent'
+    '--stream:messages taken from this stream'
+    '--since:RFC 3339, or an age such as 90s, 30m, 2h, 7d'
+    '--until:the same, the end'
+    '--status:only these'
+    '--cursor:go on where the page before ended'
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'dlq show') offered=(
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'dlq discard') offered=(
+    '--reason:kept with the letter, with who said so'
+    '--dry-run:show the letter, discard nothing'
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'dlq replay') offered=(
+    '--kind:deliveries that no node answered, or messages that failed'
+    '--cause:as dlq groups shows it'
+    '--node:of this node'
+    '--intent:of this intent'
+    '--stream:messages taken from this stream'
+    '--since:RFC 3339, or an age such as 90s, 30m, 2h, 7d'
+    '--until:the same, the end'
+    '--status:only these'
+    '--id:this letter; may be repeated'
+    '--all:every letter that can be sent again, without a filter'
+    '--rate:per second; 50 by default'
+    '--reason:kept in the replay'\''s audit'
+    '--dry-run:count what would be sent, send nothing'
+    '--detach:start it and return; follow it with dlq replays'
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'dlq replays') offered=(
+    '--id:this one, with its audit'
+    '--action:with --id'
+    '--reason:with --action: kept in its audit'
     '--limit:how many at most'
     '--cursor:go on where the page before ended'
     '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'

@@ -3,7 +3,8 @@
 import { bench, benchCompare } from "./bench/bench-commands.js";
 import type { Command, OptionRow } from "./command.js";
 import { completion } from "./completion.js";
-import { dlqLs } from "./dlq-commands.js";
+import { dlqDiscard, dlqGroups, dlqLs, dlqShow } from "./dlq-commands.js";
+import { dlqReplay, dlqReplays } from "./dlq-replay.js";
 import { doctor } from "./doctor/doctor-command.js";
 import { intentCancel, intentGet, intentTail, quoteLs } from "./intent-commands.js";
 import { intentExplain, intentTimeline } from "./intent-explain.js";
@@ -29,6 +30,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   "node resume": nodeResume,
   "node top": nodeTop,
   "dlq ls": dlqLs,
+  "dlq groups": dlqGroups,
+  "dlq show": dlqShow,
+  "dlq discard": dlqDiscard,
+  "dlq replay": dlqReplay,
+  "dlq replays": dlqReplays,
   "token gen": tokenGen,
   "token inspect": tokenInspect,
   "keys gen": keysGen,

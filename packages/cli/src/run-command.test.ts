@@ -33,7 +33,7 @@ describe("outcry for operators", () => {
       return [
         200,
         {
-          data: [{ id: "dead.x.y", time: "t", kind: "delivery", cause: "no_ack", attempts: 3 }],
+          data: [{ id: "dead.x.y", time: "t", status: "open", kind: "delivery", cause: "no_ack", attempts: 3 }],
           has_more: false,
         },
       ];
@@ -49,7 +49,9 @@ describe("outcry for operators", () => {
     expect((await api.outcry(["api-key", "revoke", "key_1"])).out).toBe("key_1  revoked\n");
     expect((await api.outcry(["token", "gen", "--buyer", "42"])).out).toContain("t.o.k");
     expect((await api.outcry(["invite", "create", "--name", "Shop"])).out).toContain("inv-secret");
-    expect((await api.outcry(["dlq", "ls", "--limit", "5"])).out).toMatch(/^t +delivery +no_ack +3 +dead\.x\.y$/m);
+    expect((await api.outcry(["dlq", "ls", "--limit", "5"])).out).toMatch(
+      /^t +open +delivery +no_ack +3 +dead\.x\.y$/m,
+    );
     expect(
       api.asked.map(
         ({ method, path, body }) => `${method} ${path}${body === undefined ? "" : ` ${JSON.stringify(body)}`}`,

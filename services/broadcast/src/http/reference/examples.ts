@@ -175,9 +175,60 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     client: "await outcry.revokeApiKey(apiKeyId);",
   },
   "GET /v1/dead-letters": {
-    path: "/v1/dead-letters?limit=20",
+    path: "/v1/dead-letters?status=open&limit=20",
     status: 200,
-    client: "const { data } = await outcry.deadLetters({ limit: 20 });",
+    client: 'const { data } = await outcry.deadLetters({ status: "open", limit: 20 });',
+  },
+  "GET /v1/dead-letters/groups": {
+    path: "/v1/dead-letters/groups?by=cause",
+    status: 200,
+    client: 'const { data } = await outcry.deadLetterGroups("cause", { status: "open" });',
+  },
+  "GET /v1/dead-letters/{id}": {
+    path: "/v1/dead-letters/$LETTER_ID",
+    status: 200,
+    client: "const { cause, timeline } = await outcry.deadLetter(letterId);",
+  },
+  "POST /v1/dead-letters/{id}/discard": {
+    path: "/v1/dead-letters/$LETTER_ID/discard",
+    body: { reason: "the shop has closed" },
+    status: 200,
+    client: 'await outcry.discardDeadLetter(letterId, "the shop has closed");',
+  },
+  "POST /v1/dead-letters/replays": {
+    path: "/v1/dead-letters/replays",
+    body: { filter: { status: "open", cause: "ack_timeout" }, rate_per_second: 20, dry_run: true },
+    status: 200,
+    client: `const request = { filter: { status: "open", cause: "ack_timeout" }, rate_per_second: 20 };
+const { matched, valid } = await outcry.replays.dryRun(request);
+const replay = await outcry.replays.start({ ...request, reason: "the sellers are back" });`,
+  },
+  "GET /v1/dead-letters/replays": {
+    path: "/v1/dead-letters/replays",
+    status: 200,
+    client: "const { data } = await outcry.replays.list();",
+  },
+  "GET /v1/dead-letters/replays/{id}": {
+    path: "/v1/dead-letters/replays/$REPLAY_ID",
+    status: 200,
+    client: "const { status, progress } = await outcry.replays.get(replayId);",
+  },
+  "POST /v1/dead-letters/replays/{id}/pause": {
+    path: "/v1/dead-letters/replays/$REPLAY_ID/pause",
+    body: { reason: "the seller asked us to wait" },
+    status: 200,
+    client: 'await outcry.replays.pause(replayId, "the seller asked us to wait");',
+  },
+  "POST /v1/dead-letters/replays/{id}/resume": {
+    path: "/v1/dead-letters/replays/$REPLAY_ID/resume",
+    status: 200,
+    client: "await outcry.replays.resume(replayId);",
+  },
+  "POST /v1/dead-letters/replays/{id}/cancel": {
+    path: "/v1/dead-letters/replays/$REPLAY_ID/cancel",
+    body: { reason: "the wrong filter" },
+    status: 200,
+    client: 'await outcry.replays.cancel(replayId, "the wrong filter");',
   },
   "GET /.well-known/jwks.json": {
     path: "/.well-known/jwks.json",
