@@ -100,6 +100,7 @@ describe("outcry doctor", () => {
 
   test("tells an address where nobody listens from credentials that are refused", async () => {
     const nobody = failed(await doctor("--nats-url", "nats://127.0.0.1:9", "--redis-url", "redis://127.0.0.1:9"));
+    expect(nobody.map(({ check }) => check)).toEqual(["nats.connect.service", "redis.connect"]);
     expect(nobody.find(({ check }) => check === "nats.connect.service")!.fix).toContain("nothing listens there");
     expect(nobody.find(({ check }) => check === "redis.connect")!.fix).toContain("start redis-server");
     const stranger = failed(await doctor("--nats-url", world.stack.servers.natsUrl));

@@ -32,10 +32,12 @@ export interface NatsPlace {
 export async function checkNats(place: NatsPlace): Promise<Finding[]> {
   const service = place.urls.length === 0 ? undefined : await connectAs(place, "service");
   const system = place.urls.length === 0 || place.authDir === undefined ? undefined : await connectAs(place, "system");
+  // Settings of a server that nobody can reach are not worth a line each.
+  const reachable = place.monitorUrl !== undefined || service?.backbone !== undefined;
   try {
     return [
       ...[service, system].flatMap((link) => (link === undefined ? [] : [link.finding])),
-      ...(await serversOf(place, system?.backbone)),
+      ...(reachable ? await serversOf(place, system?.backbone) : []),
       ...(service?.backbone === undefined ? [] : await streamsOf(service.backbone, place)),
     ];
   } finally {

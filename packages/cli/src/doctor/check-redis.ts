@@ -21,7 +21,9 @@ export async function checkRedis(url: string): Promise<Finding[]> {
     ];
   } catch (error) {
     const fix = `start redis-server, or correct --redis-url (${host}); does its user have the rights for INFO and CONFIG GET?`;
-    return [fail("redis.connect", `${host}: ${messageOf(error)}`, { wanted: "a connection", fix })];
+    const late = error instanceof DOMException && error.name === "TimeoutError"; // of the signal above
+    const found = late ? `no answer within ${CONNECT_MS} ms` : messageOf(error);
+    return [fail("redis.connect", `${host}: ${found}`, { wanted: "a connection", fix })];
   } finally {
     await store.close();
   }
