@@ -96,7 +96,23 @@ const MAKERS: Readonly<Record<string, () => Promise<string>>> = {
   NODE_ID: async () => (lastNode = await market.register()).id,
   API_KEY_ID: async () =>
     (await market.admin<ApiKeyCreated>("POST", "/v1/api-keys", { role: "operator", name: "spare" })).body.id,
-  SIGNED: async () => signedChallenge(lastNode),
+  SIGNED: async () => {
+    const { bytes, jws } = await signedChallenge(lastNode, "credentials", {});
+    return JSON.stringify({ envelope: bytes.toString(), signature: jws });
+  },
+  SIGNED_KEY: async () => {
+    const added = generateKey();
+    const { bytes, jws } = await signedChallenge(lastNode, "node-key", { public_key: publicJwk(added) });
+    const proof = signEnvelope(bytes, "node-key", added).jws;
+    return JSON.stringify({ envelope: bytes.toString(), signature: jws, proof });
+  },
+  NODE_KID: async () => {
+    const both = [publicJwk(lastNode.key), publicJwk(generateKey())];
+    await market.admin("PATCH", `/v1/nodes/${lastNode.id}`, { public_keys: both });
+    return lastNode.key.kid;
+  },
+  SIGNING_KID: async () =>
+    (await market.admin<{ data: { kid: string }[] }>("GET", "/v1/signing-keys")).body.data[0]!.kid,
   PUBLIC_JWK: async () => JSON.stringify(publicJwk(generateKey())),
   NATS_PUBLIC_KEY: async () => newKeyPair("user").publicKey,
   LETTER_ID: () => deadLetter(),
@@ -104,9 +120,10 @@ const MAKERS: Readonly<Record<string, () => Promise<string>>> = {
 };
 
 async function variables({ roles, curl, client }: Shown): Promise<Record<string, string>> {
-  const env: Record<string, string> = { OUTCRY_URL: market.url, OUTCRY_API_KEY: keys[(roles[0] ?? "admin") as Role]! };
+  const role = roles.find((name) => name in keys) ?? "admin";
+  const env: Record<string, string> = { OUTCRY_URL: market.url, OUTCRY_API_KEY: keys[role as Role]! };
   for (const [name, make] of Object.entries(MAKERS))
-    if (curl.includes(`$${name}`) || client.includes(camelCase(name))) env[name] = await make();
+    if (new RegExp(`\\$${name}\\b|\\b${camelCase(name)}\\b`).test(`${curl}\n${client}`)) env[name] = await make();
   return env;
 }
 
@@ -135,7 +152,8 @@ async function slowReplay(): Promise<string> {
   return (lastReplay = (await market.admin<ReplayView>("POST", "/v1/dead-letters/replays", request)).body.id);
 }
 
-async function signedChallenge({ id, key }: Registered): Promise<string> {
+/** What the node SDK does with a challenge. */
+async function signedChallenge({ id, key }: Registered, type: "credentials" | "node-key", more: object) {
   const asked = await market.as(undefined)<{ challenge: string; service_id: string }>(
     "POST",
     `/v1/nodes/${id}/credentials/challenge`,
@@ -143,7 +161,7 @@ async function signedChallenge({ id, key }: Registered): Promise<string> {
   const bytes = canonicalize({
     protocol: PROTOCOL,
     version: PROTOCOL_VERSION,
-    type: "credentials",
+    type,
     id: newId("msg"),
     trace_id: newTraceId(),
     sender: { id },
@@ -151,10 +169,9 @@ async function signedChallenge({ id, key }: Registered): Promise<string> {
     created: inMs(0),
     expires: inMs(30_000),
     nonce: newNonce(),
-    payload: { node_id: id, challenge: asked.body.challenge },
+    payload: { node_id: id, challenge: asked.body.challenge, ...more },
   });
-  const { jws } = signEnvelope(bytes, "credentials", key);
-  return JSON.stringify({ envelope: Buffer.from(bytes).toString(), signature: jws });
+  return { bytes: Buffer.from(bytes), jws: signEnvelope(bytes, type, key).jws };
 }
 
 async function run(command: string, args: string[], env: Record<string, string>) {

@@ -14,10 +14,13 @@ import {
   IntentView,
   NodeRecord,
   QuotesView,
+  RotationStarted,
+  SigningKeyView,
   TimelineView,
   TokenCreated,
 } from "@outcry/protocol";
 import WebSocket from "ws";
+import { eventually } from "./in-process.js";
 import { CliWorld } from "./outcry-commands.js";
 
 const SHOES = ["--query", "red running shoes", "--category", "apparel", "--region", "DE"];
@@ -196,6 +199,29 @@ describe("outcry keys", () => {
       err: expect.stringContaining("exists"),
     });
     expect((await world.outcry(["keys", "jwks"])).out).toMatch(/EdDSA +Ed25519/);
+  });
+});
+
+describe("outcry keys rotate", () => {
+  test("publishes a new key at once, which signs after the lead; revoke takes one out of the key set", async () => {
+    const signing = async () =>
+      (await world.outcry(["keys", "ls", "--json"])).lines() as { kid: string; status: string }[];
+    const [before] = await signing();
+    fits(SigningKeyView, before);
+    expect((await world.outcry(["keys", "rotate", "--dry-run"])).out).toContain(`signing now: ${before!.kid}`);
+    expect(await signing()).toHaveLength(1);
+    const started = await world.outcry(["keys", "rotate", "--lead-ms", "200", "--json"]);
+    fits(RotationStarted, started.lines()[0]);
+    const after = await eventually(async () => {
+      const found = await signing();
+      return found.find(({ kid, status }) => kid !== before!.kid && status === "signing") && found;
+    });
+    expect(after.find(({ kid }) => kid === before!.kid)!.status).toBe("retiring");
+    expect((await world.outcry(["keys", "revoke", before!.kid, "--dry-run"])).out).toContain("would be revoked");
+    expect((await world.outcry(["keys", "revoke", before!.kid])).out).toBe(`${before!.kid}  revoked\n`);
+    await eventually(async () => !(await world.outcry(["keys", "jwks"])).out.includes(before!.kid));
+    expect((await world.outcry(["keys", "revoke", "no-such-key"])).code).toBe(4);
+    expect((await asBackend("keys", "rotate")).code).toBe(3);
   });
 });
 

@@ -14,7 +14,7 @@ _outcry() {
     node) words="ls inspect suspend resume top" ;;
     dlq) words="ls groups show discard replay replays" ;;
     token) words="gen inspect" ;;
-    keys) words="gen jwks" ;;
+    keys) words="gen jwks ls rotate revoke" ;;
     api-key) words="create ls revoke" ;;
     invite) words="create" ;;
     bench) words="compare" ;;
@@ -46,6 +46,9 @@ _outcry() {
     "token inspect") name="$two" ;;
     "keys gen") name="$two" ;;
     "keys jwks") name="$two" ;;
+    "keys ls") name="$two" ;;
+    "keys rotate") name="$two" ;;
+    "keys revoke") name="$two" ;;
     "api-key create") name="$two" ;;
     "api-key ls") name="$two" ;;
     "api-key revoke") name="$two" ;;
@@ -87,6 +90,9 @@ _outcry() {
       "token inspect") words="--channel --offline --url --gateway-url --key --json --help" ;;
       "keys gen") words="--url --gateway-url --key --json --help" ;;
       "keys jwks") words="--url --gateway-url --key --json --help" ;;
+      "keys ls") words="--url --gateway-url --key --json --help" ;;
+      "keys rotate") words="--lead-ms --dry-run --url --gateway-url --key --json --help" ;;
+      "keys revoke") words="--dry-run --url --gateway-url --key --json --help" ;;
       "api-key create") words="--role --name --backend --url --gateway-url --key --json --help" ;;
       "api-key ls") words="--url --gateway-url --key --json --help" ;;
       "api-key revoke") words="--url --gateway-url --key --json --help" ;;

@@ -9,7 +9,7 @@ _outcry() {
     'node:ls, inspect, suspend, resume, top'
     'dlq:ls, groups, show, discard, replay, replays'
     'token:gen, inspect'
-    'keys:gen, jwks'
+    'keys:gen, jwks, ls, rotate, revoke'
     'api-key:create, ls, revoke'
     'invite:create'
     'doctor:Check a deployment: versions, durability, clock, ports, keys, streams'
@@ -53,6 +53,9 @@ _outcry() {
   keys) offered=(
     'gen:Make a signing key in a file that you alone can read'
     'jwks:The keys that the service publishes'
+    'ls:The service'\''s signing keys: next, signing, retiring, revoked'
+    'rotate:New signing keys at every process: published now, signing later; old ones go on verifying'
+    'revoke:Revoke a lost signing key: nothing that it signed verifies any more'
   ) ;;
   api-key) offered=(
     'create:Make an API key; its secret is shown once'
@@ -92,6 +95,9 @@ _outcry() {
   'token inspect') name="$two" ;;
   'keys gen') name="$two" ;;
   'keys jwks') name="$two" ;;
+  'keys ls') name="$two" ;;
+  'keys rotate') name="$two" ;;
+  'keys revoke') name="$two" ;;
   'api-key create') name="$two" ;;
   'api-key ls') name="$two" ;;
   'api-key revoke') name="$two" ;;
@@ -324,6 +330,30 @@ _outcry() {
     '--help:this text'
   ) ;;
   'keys jwks') offered=(
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'keys ls') offered=(
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'keys rotate') offered=(
+    '--lead-ms:between publishing and signing; 300000 by default, as long as key sets are cached'
+    '--dry-run:show the keys there are and when a new one would sign, rotate nothing'
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'keys revoke') offered=(
+    '--dry-run:show the key, revoke nothing'
     '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
     '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
     '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'

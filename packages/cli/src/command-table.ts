@@ -9,7 +9,7 @@ import { doctor } from "./doctor/doctor-command.js";
 import { intentCancel, intentGet, intentTail, quoteLs } from "./intent-commands.js";
 import { intentExplain, intentTimeline } from "./intent-explain.js";
 import { intentSend } from "./intent-send.js";
-import { keysGen, keysJwks } from "./keys-commands.js";
+import { keysGen, keysJwks, keysLs, keysRevoke, keysRotate } from "./keys-commands.js";
 import { nodeInspect, nodeLs, nodeResume, nodeSuspend } from "./node-commands.js";
 import { nodeTop } from "./node-top.js";
 import { apiKeyCreate, apiKeyLs, apiKeyRevoke, inviteCreate } from "./operator-commands.js";
@@ -39,6 +39,9 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   "token inspect": tokenInspect,
   "keys gen": keysGen,
   "keys jwks": keysJwks,
+  "keys ls": keysLs,
+  "keys rotate": keysRotate,
+  "keys revoke": keysRevoke,
   "api-key create": apiKeyCreate,
   "api-key ls": apiKeyLs,
   "api-key revoke": apiKeyRevoke,

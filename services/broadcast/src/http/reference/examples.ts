@@ -146,6 +146,33 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     status: 200,
     note: `SIGNED is {"envelope": …, "signature": …} over the challenge (docs/protocol.md). ${BY_SDK}`,
   },
+  "POST /v1/nodes/{id}/keys": {
+    path: "/v1/nodes/$NODE_ID/keys",
+    body: '"$SIGNED_KEY"',
+    status: 201,
+    note: "SIGNED_KEY is the new key in an envelope, signed by the old key and by itself (docs/protocol.md). rotateKey() of @outcry/node does it.",
+  },
+  "DELETE /v1/nodes/{id}/keys/{kid}": {
+    path: "/v1/nodes/$NODE_ID/keys/$NODE_KID",
+    status: 200,
+    note: "rotateKey() of @outcry/node retires the old key when no open intent needs it any more.",
+  },
+  "GET /v1/signing-keys": {
+    path: "/v1/signing-keys",
+    status: 200,
+    client: "const { data } = await outcry.signingKeys.list();",
+  },
+  "POST /v1/signing-keys": {
+    path: "/v1/signing-keys",
+    body: { lead_ms: 300_000 },
+    status: 202,
+    client: "const { generation, signs_from } = await outcry.signingKeys.rotate({ leadMs: 300_000 });",
+  },
+  "DELETE /v1/signing-keys/{kid}": {
+    path: "/v1/signing-keys/$SIGNING_KID",
+    status: 204,
+    client: "await outcry.signingKeys.revoke(signingKid);",
+  },
   "POST /v1/invites": {
     path: "/v1/invites",
     body: { name: "Canvas & Co" },
