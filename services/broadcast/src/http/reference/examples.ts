@@ -173,6 +173,56 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     status: 204,
     client: "await outcry.signingKeys.revoke(signingKid);",
   },
+  "GET /v1/events": {
+    path: "/v1/events?limit=20",
+    status: 200,
+    client: "for await (const item of outcry.events({ signal: AbortSignal.timeout(500) })) console.error(item.type);",
+  },
+  "POST /v1/webhooks": {
+    path: "/v1/webhooks",
+    body: { url: "https://shop.example/outcry", types: ["QUOTE_RECEIVED"] },
+    status: 201,
+    client:
+      'const { id, secret } = await outcry.webhooks.create({ url: "https://shop.example/outcry", types: ["QUOTE_RECEIVED"] });',
+  },
+  "GET /v1/webhooks": { path: "/v1/webhooks", status: 200, client: "const { data } = await outcry.webhooks.list();" },
+  "GET /v1/webhooks/{id}": {
+    path: "/v1/webhooks/$WEBHOOK_ID",
+    status: 200,
+    client: "const { url, enabled } = await outcry.webhooks.get(webhookId);",
+  },
+  "PATCH /v1/webhooks/{id}": {
+    path: "/v1/webhooks/$WEBHOOK_ID",
+    body: { enabled: false },
+    status: 200,
+    client: "await outcry.webhooks.update(webhookId, { enabled: false });",
+  },
+  "DELETE /v1/webhooks/{id}": {
+    path: "/v1/webhooks/$WEBHOOK_ID",
+    status: 204,
+    client: "await outcry.webhooks.remove(webhookId);",
+  },
+  "GET /v1/webhooks/{id}/attempts": {
+    path: "/v1/webhooks/$WEBHOOK_ID/attempts",
+    status: 200,
+    client: "const { data } = await outcry.webhooks.attempts(webhookId);",
+  },
+  "POST /v1/webhooks/{id}/test": {
+    path: "/v1/webhooks/$WEBHOOK_ID/test",
+    status: 200,
+    client: "const outcome = await outcry.webhooks.test(webhookId);",
+  },
+  "POST /v1/webhooks/{id}/recover": {
+    path: "/v1/webhooks/$WEBHOOK_ID/recover",
+    body: { since: "2026-11-20T00:00:00.000Z" },
+    status: 202,
+    client: 'await outcry.webhooks.recover(webhookId, "2026-11-20T00:00:00.000Z");',
+  },
+  "POST /v1/webhooks/{id}/secret": {
+    path: "/v1/webhooks/$WEBHOOK_ID/secret",
+    status: 200,
+    client: "const { secret } = await outcry.webhooks.rotateSecret(webhookId);",
+  },
   "POST /v1/invites": {
     path: "/v1/invites",
     body: { name: "Canvas & Co" },
