@@ -50,11 +50,15 @@ export function callAs(url: string, secret: string | undefined): Call {
 
 export async function newBackend(url: string, admin: Call, name: string): Promise<Backend> {
   const made = await admin<ApiKeyCreated>("POST", "/v1/api-keys", { role: "backend", name });
-  const call = callAs(url, made.body.secret);
+  return backendOf(callAs(url, made.body.secret), made.body.backend_id!);
+}
+
+/** With a key that there is. */
+export function backendOf(call: Call, id: string): Backend {
   const post: Backend["post"] = (request, idempotencyKey = crypto.randomUUID()) =>
     call("POST", "/v1/intents", request, { "idempotency-key": idempotencyKey });
   return {
-    id: made.body.backend_id!,
+    id,
     call,
     post,
     async broadcast(request) {

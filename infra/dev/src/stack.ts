@@ -1,7 +1,7 @@
 // Everything in one process: the servers, and the three services around one configuration and one port.
 
 import path from "node:path";
-import { broadcastFromContext } from "@outcry/broadcast";
+import { broadcastFromContext, type RouteTable } from "@outcry/broadcast";
 import { gatewayFromContext } from "@outcry/gateway";
 import { intakeFromContext } from "@outcry/intake";
 import { createContext } from "@outcry/runtime";
@@ -17,6 +17,8 @@ export interface Stack {
   readonly servers: ReachedServers;
   /** At the first start on this data only. */
   readonly adminKey: string | undefined;
+  /** Every HTTP route with its roles. */
+  readonly routes: RouteTable;
   /** Services first, servers last. False when something had to be cut off. */
   stop(): Promise<boolean>;
 }
@@ -41,6 +43,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       url,
       servers,
       adminKey: service.adminKey,
+      routes: service.routes,
       async stop() {
         const clean = await context.lifecycle.stop("asked to");
         await servers.stop();

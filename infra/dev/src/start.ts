@@ -117,7 +117,7 @@ async function showSample(running: Stack, { dataDir, admin, backendKey }: Sample
 
 function sayWhereTo({ url, servers, adminKey }: Stack, dataDir: string, invite: string): void {
   const rows = [
-    ["API", `${url}/v1`, "every operation: /openapi.json, every error: /errors/<code>"],
+    ["API", `${url}/v1`, "every operation: /docs, every error: /errors/<code>"],
     ["Socket", `${url.replace("http", "ws")}/v1/ws`, "protocol: docs/gateway-protocol.md"],
     ["Health", `${url}/readyz`, "and /livez, /metrics"],
     ["NATS", servers.natsUrl, servers.natsMonitorUrl === undefined ? "" : `monitoring ${servers.natsMonitorUrl}`],

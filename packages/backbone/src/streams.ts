@@ -95,6 +95,33 @@ export async function ensureStreams(backbone: Backbone, options: StreamsOptions)
   return ensured;
 }
 
+export interface StreamReport {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly found: boolean;
+  /** Settings that break a promise, each with what it must be. */
+  readonly wrong: readonly string[];
+  readonly bytes: number;
+  readonly bytesMax: number;
+}
+
+/** What ensureStreams would find; creates nothing. */
+export async function inspectStreams(backbone: Backbone, options: StreamsOptions): Promise<StreamReport[]> {
+  const reports: StreamReport[] = [];
+  for (const config of streamConfigs(options)) {
+    const info = await streamInfo(backbone, config.name);
+    reports.push({
+      name: config.name,
+      subjects: config["subjects"] as string[],
+      found: info !== undefined,
+      wrong: info === undefined ? [] : mismatches(config, info),
+      bytes: info?.state.bytes ?? 0,
+      bytesMax: info?.config.max_bytes ?? 0,
+    });
+  }
+  return reports;
+}
+
 async function findOrCreate(backbone: Backbone, config: Config): Promise<{ info: StreamInfo; created: boolean }> {
   const found = await streamInfo(backbone, config.name);
   if (found !== undefined) return { info: found, created: false };

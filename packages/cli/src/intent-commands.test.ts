@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { newId } from "@outcry/protocol";
+import { check, IntentAccepted, newId } from "@outcry/protocol";
 import type { WebSocket } from "ws";
 import { PeerApi } from "./api.fixture.js";
 
@@ -15,7 +15,14 @@ afterEach(() => api.close());
 
 const intentId = newId("int");
 const nodeId = newId("nod");
-const accepted = { id: intentId, targets: 2, quote_deadline: "2026-11-20T10:00:00.000Z", request_digest: "sha256:x" };
+const accepted = {
+  id: intentId,
+  status: "accepted",
+  targets: 2,
+  quote_deadline: "2026-11-20T10:00:00.000Z",
+  request_digest: `sha256:${"x".repeat(43)}`,
+  links: { self: `/v1/intents/${intentId}` },
+};
 const ranked = {
   intent_id: intentId,
   status: "closed",
@@ -38,14 +45,35 @@ const ranked = {
   unranked: [{ code: "quote_late" }],
 };
 
+/** The gateway subscribes anyone to this intent from its start, and tells these events. */
+function tells(...events: [type: string, data: unknown][]): void {
+  api.events.on("connection", (socket: WebSocket) => {
+    socket.on("message", (data: Buffer) => {
+      const { id, op, ch, from } = JSON.parse(data.toString()) as Record<string, string>;
+      if (op === "auth") return socket.send(JSON.stringify({ id, ok: { ping_ms: 25_000 } }));
+      expect([ch, from]).toEqual([`intent:${intentId}`, "start"]);
+      socket.send(JSON.stringify({ id, ok: { ch, c: "c0", recovered: true } }));
+      const frames = events.map(([type, told], nth) =>
+        JSON.stringify({ ch, c: `c${nth + 1}`, e: type, d: { type, time: "2026-11-20T10:00:00.000Z", data: told } }),
+      );
+      socket.send(frames.join("\n"));
+    });
+  });
+}
+
 describe("outcry intent", () => {
-  test("send posts what the options say, and waits for quotes when it is told to", async () => {
+  test("send posts what the options say, and with --wait tells each node's answer and the ranking", async () => {
     api.answer = (path) =>
       path === "/v1/intents"
         ? [202, accepted]
         : path.endsWith("quotes")
           ? [200, ranked]
           : [200, { data: [{ receipt_id: "rcp_1" }] }];
+    const response = { node_id: nodeId, kind: "ack", status: "accepted", received_at: "2026-11-20T09:59:00.000Z" };
+    tells(
+      ["NODE_RESPONDED", { intent_id: intentId, responses: [response] }],
+      ["INTENT_CLOSED", { intent_id: intentId }],
+    );
     const args = [
       "--query",
       "canvas bag",
@@ -71,7 +99,8 @@ describe("outcry intent", () => {
       "--idempotency-key",
       "k-1",
       "--wait",
-      "closed",
+      "--timeout-ms",
+      "5000",
     ]);
     expect(ran).toMatchObject({ code: 0, err: "" });
     expect(api.asked[0]!.headers).toMatchObject({ authorization: "Bearer key", "idempotency-key": "k-1" });
@@ -83,6 +112,8 @@ describe("outcry intent", () => {
       routing: { targets: [nodeId] },
     });
     expect(ran.out).toContain(`${intentId}  2 nodes`);
+    expect(ran.out).toContain(`${api.url}/v1/intents/${intentId}`);
+    expect(ran.out).toMatch(/^nod_\S+ +accepted +2026-11-20T09:59:00\.000Z$/m);
     expect(ran.out).toMatch(/^1 +89\.90 EUR +firm +990 +nod_/m);
     expect(ran.out).toContain("closed  1 ranked, 1 not ranked");
   });
@@ -96,7 +127,7 @@ describe("outcry intent", () => {
     expect((await api.outcry(["intent", "send", "--file", file, "--window-ms", "2000"])).code).toBe(0);
     expect(api.asked[0]!.body).toMatchObject({ ...request, quote_deadline: expect.stringMatching(/Z$/) });
     const piped = await api.outcry(["intent", "send", "--file", "-", "--json"], { input: JSON.stringify(request) });
-    expect(JSON.parse(piped.out)).toMatchObject({ intentId, targets: 2, replayed: false });
+    expect(check(IntentAccepted, JSON.parse(piped.out))).toMatchObject({ kind: "ok", value: { id: intentId } });
     expect(await api.outcry(["intent", "send", "--file", "-"], { input: '{"a":1,"a":2}' })).toMatchObject({
       code: 2,
       err: expect.stringContaining("json_duplicate_key"),
@@ -130,22 +161,7 @@ describe("outcry intent", () => {
   });
 
   test("tail follows the events from the start until the end", async () => {
-    api.events.on("connection", (socket: WebSocket) => {
-      socket.on("message", (data: Buffer) => {
-        const { id, op, ch, from } = JSON.parse(data.toString()) as Record<string, string>;
-        if (op === "auth") return socket.send(JSON.stringify({ id, ok: { ping_ms: 25_000 } }));
-        expect([ch, from]).toEqual([`intent:${intentId}`, "start"]);
-        const event = (type: string, nth: number, data_: unknown) =>
-          JSON.stringify({ ch, c: `c${nth}`, e: type, d: { type, time: "2026-11-20T10:00:00.000Z", data: data_ } });
-        socket.send(JSON.stringify({ id, ok: { ch, c: "c0", recovered: true } }));
-        socket.send(
-          [
-            event("INTENT_CREATED", 1, { intent_id: intentId, targets: 2 }),
-            event("INTENT_CLOSED", 2, { reason: "all_answered" }),
-          ].join("\n"),
-        );
-      });
-    });
+    tells(["INTENT_CREATED", { intent_id: intentId, targets: 2 }], ["INTENT_CLOSED", { reason: "all_answered" }]);
     const ran = await api.outcry(["intent", "tail", intentId]);
     expect(ran).toMatchObject({ code: 0, err: "" });
     expect(ran.out.split("\n").map((line) => line.replaceAll(/ +/g, " "))).toEqual([

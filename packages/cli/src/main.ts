@@ -12,4 +12,8 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   err: (output) => void process.stderr.write(output),
   readInput: () => text(process.stdin),
   signal: interrupted.signal,
+  columns: {
+    out: process.stdout.isTTY ? process.stdout.columns : undefined,
+    err: process.stderr.isTTY ? process.stderr.columns : undefined,
+  },
 });

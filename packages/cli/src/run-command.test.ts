@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { newId } from "@outcry/protocol";
 import { PeerApi, problem } from "./api.fixture.js";
+import { COMMANDS } from "./command-table.js";
 import { money, printable } from "./print.js";
 
 let api: PeerApi;
@@ -32,7 +33,7 @@ describe("outcry for operators", () => {
       return [
         200,
         {
-          data: [{ time: "t", kind: "delivery", cause: "no_ack", attempts: 3, intent_id: intentId, node_id: nodeId }],
+          data: [{ id: "dead.x.y", time: "t", status: "open", kind: "delivery", cause: "no_ack", attempts: 3 }],
           has_more: false,
         },
       ];
@@ -42,13 +43,15 @@ describe("outcry for operators", () => {
     expect(nodes.out).toContain("more: --cursor next");
     await api.outcry(["node", "suspend", nodeId, "--reason", "fraud"]);
     await api.outcry(["node", "resume", nodeId]);
-    expect((await api.outcry(["key", "create", "--role", "backend", "--name", "shop"])).out).toContain(
+    expect((await api.outcry(["api-key", "create", "--role", "backend", "--name", "shop"])).out).toContain(
       "secret  s3cret",
     );
-    expect((await api.outcry(["key", "revoke", "key_1"])).out).toBe("key_1  revoked\n");
-    expect((await api.outcry(["token", "mint", "--buyer", "42"])).out).toContain("t.o.k");
+    expect((await api.outcry(["api-key", "revoke", "key_1"])).out).toBe("key_1  revoked\n");
+    expect((await api.outcry(["token", "gen", "--buyer", "42"])).out).toContain("t.o.k");
     expect((await api.outcry(["invite", "create", "--name", "Shop"])).out).toContain("inv-secret");
-    expect((await api.outcry(["dlq", "ls", "--limit", "5"])).out).toMatch(/^t +delivery +no_ack +3 +int_/m);
+    expect((await api.outcry(["dlq", "ls", "--limit", "5"])).out).toMatch(
+      /^t +open +delivery +no_ack +3 +dead\.x\.y$/m,
+    );
     expect(
       api.asked.map(
         ({ method, path, body }) => `${method} ${path}${body === undefined ? "" : ` ${JSON.stringify(body)}`}`,
@@ -64,7 +67,7 @@ describe("outcry for operators", () => {
       "GET /v1/dead-letters?limit=5",
     ]);
     api.answer = () => [200, { data: [{ id: "key_1", role: "admin", name: "first", created: "c" }], has_more: false }];
-    expect((await api.outcry(["key", "ls"])).out).toMatch(/^key_1 +admin +- +first +c +-$/m);
+    expect((await api.outcry(["api-key", "ls"])).out).toMatch(/^key_1 +admin +- +first +c +-$/m);
   });
 });
 
@@ -89,7 +92,7 @@ describe("the exit code", () => {
     const away = ["--url", `http://127.0.0.1:${(gone.address() as AddressInfo).port}`];
     gone.close();
     await once(gone, "close");
-    expect((await api.outcry(["key", "create", "--role", "admin", "--name", "x", ...away])).code).toBe(5);
+    expect((await api.outcry(["api-key", "create", "--role", "admin", "--name", "x", ...away])).code).toBe(5);
     const wrong = [
       ["intent"],
       ["intent", "sendd"],
@@ -99,9 +102,9 @@ describe("the exit code", () => {
       ["intent", "send", "--query", "bag", "--quantity", "two"],
       ["intent", "send", "--query", "bag", "--unknown"],
       ["quote", "ls", intentId, "--wait", "some"],
-      ["key", "create", "--role", "king", "--name", "x"],
-      ["key", "create", "--name", "x"],
-      ["token", "mint"],
+      ["api-key", "create", "--role", "king", "--name", "x"],
+      ["api-key", "create", "--name", "x"],
+      ["token", "gen"],
       ["constructor", "name"],
     ];
     for (const args of wrong)
@@ -110,7 +113,7 @@ describe("the exit code", () => {
         code: 2,
         err: expect.stringContaining("outcry: "),
       });
-    expect(await api.outcry(["key", "ls"], { env: { OUTCRY_API_KEY: "" } })).toMatchObject({
+    expect(await api.outcry(["api-key", "ls"], { env: { OUTCRY_API_KEY: "" } })).toMatchObject({
       code: 2,
       err: expect.stringContaining("OUTCRY_API_KEY"),
     });
@@ -120,15 +123,30 @@ describe("the exit code", () => {
   test("of help is 0: of all, of a noun, of each command", async () => {
     const all = await api.outcry(["--help"]);
     expect(all).toMatchObject({ code: 0, err: "" });
-    const names = [...all.out.matchAll(/^ {2}outcry (\w+ \w+)/gm)].map(([, name]) => name!);
-    expect(names).toHaveLength(14);
-    expect((await api.outcry(["node", "--help"])).out.match(/^ {2}outcry /gm)).toHaveLength(3);
+    const names = [...all.out.matchAll(/^ {2}outcry (\S+(?: \S+)?) {2}/gm)].map(([, name]) => name!.trim());
+    expect(names).toEqual(Object.keys(COMMANDS));
+    expect((await api.outcry(["node", "--help"])).out.match(/^ {2}outcry node /gm)).toHaveLength(5);
     for (const name of names) {
       const ran = await api.outcry([...name.split(" "), "--help"], { env: { OUTCRY_API_KEY: "" } });
       expect(ran.code).toBe(0);
       expect(ran.out).toContain(`Usage: outcry ${name}`);
       expect(ran.out).toContain("--json");
+      expect(ran.out).toMatch(/Examples:\n {2}(outcry|\w+ .*\| outcry) /);
     }
+  });
+});
+
+describe("a typing mistake", () => {
+  test.each([
+    [["intent", "sned"], "did you mean outcry intent send?"],
+    [["nodes", "ls"], "did you mean outcry node ls?"],
+    [["docter"], "did you mean outcry doctor?"],
+    [["intent", "send", "--qurey", "bag"], "there is no option --qurey; did you mean --query?"],
+    [["node"], "node needs a verb: ls, inspect, suspend"],
+    [["completion", "bsh"], "did you mean bash?"],
+    [["zzzzzz"], 'there is no command "zzzzzz"; see outcry --help'],
+  ] as const)("%j is answered with what is near", async (args, said) => {
+    expect(await api.outcry([...args])).toMatchObject({ code: 2, out: "", err: expect.stringContaining(said) });
   });
 });
 

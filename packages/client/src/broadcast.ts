@@ -18,9 +18,32 @@ export interface BroadcastResult {
   targets: number;
   quoteDeadline: string;
   requestDigest: string;
+  /** Paths of the intent's views. */
+  links: Readonly<Record<string, string>>;
   /** True when the intent had been posted before under the same key. */
   replayed: boolean;
   idempotencyKey: string;
+}
+
+/** The POST alone, without reading the receipts. */
+export async function postIntent(
+  http: HttpDeps,
+  request: IntentRequest,
+  targetNodes: readonly string[] | undefined,
+  options: BroadcastOptions = {},
+): Promise<{ accepted: IntentAccepted; replayed: boolean; idempotencyKey: string }> {
+  const idempotencyKey = options.idempotencyKey ?? newNonce();
+  const { value, headers } = await call<IntentAccepted>(http, {
+    headers: { "x-request-id": options.requestId, traceparent: options.traceparent },
+    idempotencyKey,
+    repeatable: true,
+    signal: options.signal,
+    method: "POST",
+    path: "/v1/intents",
+    body:
+      targetNodes === undefined ? request : { ...request, routing: { ...request.routing, targets: [...targetNodes] } },
+  });
+  return { accepted: value, replayed: headers.get("idempotent-replayed") === "true", idempotencyKey };
 }
 
 /** Resolves once the intent is recorded. A thrown ApiError names the Idempotency-Key to repeat it with. */
@@ -30,29 +53,23 @@ export async function broadcast(
   targetNodes: readonly string[] | undefined,
   options: BroadcastOptions = {},
 ): Promise<BroadcastResult> {
-  const idempotencyKey = options.idempotencyKey ?? newNonce();
-  const headers = { "x-request-id": options.requestId, traceparent: options.traceparent };
-  const shared = { headers, idempotencyKey, repeatable: true, signal: options.signal };
-  const accepted = await call<IntentAccepted>(http, {
-    ...shared,
-    method: "POST",
-    path: "/v1/intents",
-    body:
-      targetNodes === undefined ? request : { ...request, routing: { ...request.routing, targets: [...targetNodes] } },
-  });
-  const { value } = accepted;
+  const { accepted, replayed, idempotencyKey } = await postIntent(http, request, targetNodes, options);
   const { value: receipts } = await call<{ data: Receipt[] }>(http, {
-    ...shared,
+    headers: { "x-request-id": options.requestId, traceparent: options.traceparent },
+    idempotencyKey,
+    repeatable: true,
+    signal: options.signal,
     method: "GET",
-    path: `/v1/intents/${value.id}/receipts`,
+    path: `/v1/intents/${accepted.id}/receipts`,
   });
   return {
-    intentId: value.id,
+    intentId: accepted.id,
     receiptIds: receipts.data.map((receipt) => receipt.receipt_id),
-    targets: value.targets,
-    quoteDeadline: value.quote_deadline,
-    requestDigest: value.request_digest,
-    replayed: accepted.headers.get("idempotent-replayed") === "true",
+    targets: accepted.targets,
+    quoteDeadline: accepted.quote_deadline,
+    requestDigest: accepted.request_digest,
+    links: accepted.links,
+    replayed,
     idempotencyKey,
   };
 }

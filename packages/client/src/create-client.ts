@@ -4,6 +4,7 @@ import {
   type AcksView,
   type Clock,
   type ExplainView,
+  type IntentAccepted,
   type IntentRequest,
   type IntentView,
   OutcryError,
@@ -13,7 +14,7 @@ import {
   type TimelineView,
 } from "@outcry/protocol";
 import { type AdminClient, adminClient } from "./admin.js";
-import { broadcast, type BroadcastOptions, type BroadcastResult } from "./broadcast.js";
+import { broadcast, type BroadcastOptions, type BroadcastResult, postIntent } from "./broadcast.js";
 import { type FeedItem, type FeedOptions, readFeed } from "./event-feed.js";
 import { EventStream, type EventsOptions } from "./event-stream.js";
 import type { WebSocketConstructor } from "./gateway-session.js";
@@ -58,6 +59,8 @@ export interface Client extends AdminClient {
     targetNodes?: readonly string[],
     options?: BroadcastOptions,
   ): Promise<BroadcastResult>;
+  /** The POST of broadcast() alone: one request, no receipts. */
+  post(request: IntentRequest, targetNodes?: readonly string[], options?: BroadcastOptions): Promise<IntentAccepted>;
   /** Waits until no node is pending, at most that long. */
   collectAcks(intentId: string, timeoutMs: number, options?: { signal?: AbortSignal }): Promise<AcksView>;
   quotes(intentId: string, options?: QuotesOptions): Promise<QuotesView>;
@@ -115,6 +118,7 @@ export function createClient(options: ClientOptions): Client {
     ...adminClient(http),
     webhooks: webhooksClient(http),
     broadcast: (request, targetNodes, more) => broadcast(http, request, targetNodes, more),
+    post: async (request, targetNodes, more) => (await postIntent(http, request, targetNodes, more)).accepted,
     collectAcks: (intentId, timeoutMs, more) => collectAcks(waiting, intentId, timeoutMs, more?.signal),
     quotes: (intentId, more) => readQuotes(waiting, intentId, more),
     intent: (intentId) => ask({ method: "GET", path: intentPath(intentId), repeatable: true }),

@@ -15,6 +15,7 @@ import { endIntent } from "./end-intent.js";
 import { type AppDeps, createApp } from "./http/app.js";
 import { createCallerLimits } from "./http/caller-limits.js";
 import type { App } from "./http/principal.js";
+import type { RouteTable } from "./http/route-table.js";
 import { explainRoutes } from "./http/routes/explain.js";
 import { deadLetterRoutes } from "./http/routes/dead-letters.js";
 import { eventRoutes } from "./http/routes/events.js";
@@ -59,6 +60,7 @@ export interface BroadcastOptions {
 
 export interface BroadcastService {
   readonly app: App;
+  readonly routes: RouteTable;
   readonly platform: Platform;
   /** The secret of the admin key, at the very first start of this record only: show it once. */
   readonly adminKey: string | undefined;
@@ -113,7 +115,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
   const counting = { store: platform.redis, clock, log };
   const limits = createBackendLimits(quotas, counting);
   const callerLimits = createCallerLimits(quotas, counting);
-  const { app } = await createApp({
+  const { app, routes } = await createApp({
     log,
     clock,
     serviceId: options.serviceId,
@@ -168,6 +170,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
 
   return {
     app,
+    routes,
     platform,
     adminKey: admin?.secret,
     async listen({ host, port }) {

@@ -13,7 +13,7 @@ const TAGS = [
   { name: "tokens", description: "Short tokens for buyers" },
   { name: "api-keys", description: "Keys of backends, operators and admins" },
   { name: "signing-keys", description: "The service's own keys: rotation and revocation" },
-  { name: "dead-letters", description: "What could not be delivered" },
+  { name: "dead letters", description: "What could not be delivered" },
   { name: "meta", description: "Keys and error pages" },
 ];
 

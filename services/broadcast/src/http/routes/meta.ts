@@ -1,10 +1,11 @@
-// What describes the service: its API document, the error pages that problems link to, and its public keys.
+// What describes the service: its API document and the page made of it, the error pages that problems link to, and its public keys.
 
 import { createHash } from "node:crypto";
 import { type ErrorCode, ERRORS, LIMITS, OutcryError, type PublicKey } from "@outcry/protocol";
 import Type from "typebox";
 import type { SigningKeys } from "../../access/signing-keys.js";
 import type { App } from "../principal.js";
+import { type ApiDocument, REFERENCE_CSP, referencePage } from "../reference/reference-page.js";
 
 const KEYS_MAX_AGE_S = LIMITS.signingKeyLeadMs / 1_000; // a rotation publishes the new key so long before it signs
 
@@ -32,6 +33,16 @@ export function metaRoutes(app: App, deps: MetaDeps): void {
 
   app.get("/openapi.json", { config: { roles: "public" }, schema: { hide: true } }, async (_request, reply) =>
     reply.header("cache-control", "public, max-age=60").type("application/json").send(deps.document()),
+  );
+
+  let reference: string | undefined; // the document is whole once the service listens
+  app.get("/docs", { config: { roles: "public" }, schema: { hide: true } }, async (_request, reply) =>
+    reply
+      .headers({ "content-security-policy": REFERENCE_CSP, "referrer-policy": "no-referrer" })
+      .header("cache-control", "public, max-age=60")
+      .type("text/html; charset=utf-8")
+      .serializer(asIs)
+      .send((reference ??= referencePage(deps.document() as ApiDocument))),
   );
 
   app.get(
