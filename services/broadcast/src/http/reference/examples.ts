@@ -176,7 +176,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   "GET /v1/events": {
     path: "/v1/events?limit=20",
     status: 200,
-    client: "for await (const item of outcry.events({ signal: AbortSignal.timeout(500) })) console.error(item.type);",
+    note: "for await (const item of outcry.events({ after: cursor })) … goes on for ever, with a long poll between pages.",
   },
   "POST /v1/webhooks": {
     path: "/v1/webhooks",
