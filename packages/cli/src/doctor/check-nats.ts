@@ -135,4 +135,4 @@ function streamFindings({ name, subjects, found, wrong, bytes, bytesMax }: Strea
 }
 
 export const natsSkipped = (): Finding =>
-  skip("nats", "not looked at", "give --nats-url and --nats-auth-dir, or --nats-monitor-url, or --data-dir");
+  skip("nats", "not looked at", "give --nats-url with --nats-auth-dir or --data-dir, or --nats-monitor-url");
