@@ -1,6 +1,7 @@
 // A durable pull consumer whose handler may fail in every way: done → acked; dependency away → kept in hand; broken → tried
 // again after a pause; tried too often → set aside by `onExhausted`. Nothing stalls, outages spend no deliveries.
 
+import { setMaxListeners } from "node:events";
 import { OutcryError, isTemporary } from "@outcry/protocol";
 import type { Log } from "@outcry/protocol";
 import type { Backbone } from "./connect.js";
@@ -105,6 +106,7 @@ class Consumer implements RunningConsumer {
   }
 
   start(): void {
+    setMaxListeners(0, this.#stopping.signal); // one per message in hand: bounded by the concurrency
     this.#running = this.#run();
   }
 

@@ -16,13 +16,14 @@ export async function awaitFeed(deps: AwaitFeedDeps, query: FeedQuery, waitMs: n
   const waker = listen(deps.backbone, `${livePrefix(deps.region)}.${TOPICS.backend(query.backendId)}`);
   const timer = AbortSignal.timeout(waitMs);
   const over = AbortSignal.any([timer, deps.stopping]);
+  const ended = aborted(over);
   try {
     for (let next = query; ;) {
       const heard = waker.next();
       const page = await readFeed(deps, next);
       if (page.data.length > 0 || over.aborted) return page;
       next = { ...next, after: page.next_cursor }; // a filter may have left nothing of many
-      if (!page.has_more) await Promise.race([heard, aborted(over)]);
+      if (!page.has_more) await Promise.race([heard, ended]);
     }
   } finally {
     waker.close();
