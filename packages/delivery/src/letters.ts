@@ -26,17 +26,9 @@ export interface DeadDelivery {
 }
 
 /** An event that a webhook's receiver did not take at any attempt. */
-export interface DeadWebhookEvent {
+export interface DeadWebhookEvent extends Omit<DeadMessage, "kind"> {
   kind: "webhook";
   webhook_id: string;
-  cause: string;
-  attempts: number;
-  digest: string;
-  version?: string;
-  time: string;
-  source: { stream: string; sequence: number; subject: string };
-  /** base64 */
-  payload: string;
 }
 
 export type LetterContent = DeadDelivery | DeadMessage | DeadWebhookEvent;
