@@ -9,7 +9,7 @@ _outcry() {
   fi
   if [ "$COMP_CWORD" -eq 2 ] && [ "${current#-}" = "$current" ]; then
     case "$one" in
-    intent) words="send get tail explain timeline cancel" ;;
+    intent) words="send get tail explain timeline amend cancel" ;;
     quote) words="ls" ;;
     node) words="ls inspect suspend resume top" ;;
     dlq) words="ls groups show discard replay replays" ;;
@@ -29,6 +29,7 @@ _outcry() {
     "intent tail") name="$two" ;;
     "intent explain") name="$two" ;;
     "intent timeline") name="$two" ;;
+    "intent amend") name="$two" ;;
     "intent cancel") name="$two" ;;
     "quote ls") name="$two" ;;
     "node ls") name="$two" ;;
@@ -73,6 +74,7 @@ _outcry() {
       "intent tail") words="--cursor --follow --url --gateway-url --key --json --help" ;;
       "intent explain") words="--node --url --gateway-url --key --json --help" ;;
       "intent timeline") words="--node --limit --cursor --url --gateway-url --key --json --help" ;;
+      "intent amend") words="--file --budget-minor --no-budget --description --window-ms --expected-revision --idempotency-key --url --gateway-url --key --json --help" ;;
       "intent cancel") words="--reason --url --gateway-url --key --json --help" ;;
       "quote ls") words="--wait --timeout-ms --url --gateway-url --key --json --help" ;;
       "node ls") words="--status --limit --cursor --url --gateway-url --key --json --help" ;;

@@ -4,7 +4,7 @@ _outcry() {
   local -a offered; local one="${words[2]}" two="${words[2]} ${words[3]}" name
   if (( CURRENT == 2 )); then
     offered=(
-    'intent:send, get, tail, explain, timeline, cancel'
+    'intent:send, get, tail, explain, timeline, amend, cancel'
     'quote:ls'
     'node:ls, inspect, suspend, resume, top'
     'dlq:ls, groups, show, discard, replay, replays'
@@ -26,6 +26,7 @@ _outcry() {
     'tail:Follow an intent'\''s events until it has ended'
     'explain:Why a node was asked, or was not'
     'timeline:What happened to an intent, stage by stage and node by node'
+    'amend:Amend an open intent; the same nodes get it anew'
     'cancel:Cancel an intent; its nodes are told'
   ) ;;
   quote) offered=(
@@ -78,6 +79,7 @@ _outcry() {
   'intent tail') name="$two" ;;
   'intent explain') name="$two" ;;
   'intent timeline') name="$two" ;;
+  'intent amend') name="$two" ;;
   'intent cancel') name="$two" ;;
   'quote ls') name="$two" ;;
   'node ls') name="$two" ;;
@@ -154,6 +156,20 @@ _outcry() {
     '--node:this node alone'
     '--limit:how many at most'
     '--cursor:go on where the page before ended'
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'intent amend') offered=(
+    '--file:what changes, as JSON; - reads it from standard input'
+    '--budget-minor:most to pay from now on, in minor units'
+    '--no-budget:no limit any more'
+    '--description:in place of the standing one'
+    '--window-ms:how long quotes are taken from now on'
+    '--expected-revision:refuse when it is at another one'
+    '--idempotency-key:made up when absent; repeat it to repeat the same amendment'
     '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
     '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
     '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'

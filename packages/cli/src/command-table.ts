@@ -6,6 +6,7 @@ import { completion } from "./completion.js";
 import { dlqDiscard, dlqGroups, dlqLs, dlqShow } from "./dlq-commands.js";
 import { dlqReplay, dlqReplays } from "./dlq-replay.js";
 import { doctor } from "./doctor/doctor-command.js";
+import { intentAmend } from "./intent-amend.js";
 import { intentCancel, intentGet, intentTail, quoteLs } from "./intent-commands.js";
 import { intentExplain, intentTimeline } from "./intent-explain.js";
 import { intentSend } from "./intent-send.js";
@@ -22,6 +23,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   "intent tail": intentTail,
   "intent explain": intentExplain,
   "intent timeline": intentTimeline,
+  "intent amend": intentAmend,
   "intent cancel": intentCancel,
   "quote ls": quoteLs,
   "node ls": nodeLs,

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { check, IntentAccepted, newId } from "@outcry/protocol";
+import { check, IntentAccepted, IntentAmended, newId } from "@outcry/protocol";
 import type { WebSocket } from "ws";
 import { PeerApi } from "./api.fixture.js";
 
@@ -134,6 +134,37 @@ describe("outcry intent", () => {
     });
     expect((await api.outcry(["intent", "send", "--file", join(folder, "none")])).code).toBe(2);
     rmSync(folder, { recursive: true });
+  });
+
+  test("amend sends what changes, in a file or as options, and says which revision it became", async () => {
+    const amended = { ...accepted, revision: 2, supersedes: accepted.request_digest };
+    api.answer = () => [202, amended];
+    const ran = await api.outcry(
+      [
+        "intent",
+        "amend",
+        intentId,
+        "--file",
+        "-",
+        "--no-budget",
+        "--expected-revision",
+        "1",
+        "--idempotency-key",
+        "k-2",
+      ],
+      { input: '{"quote_type":"firm"}' },
+    );
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect(ran.out).toBe(`${intentId}  revision 2  2 nodes  quotes until ${accepted.quote_deadline}\n`);
+    expect(api.asked[0]).toMatchObject({
+      body: { quote_type: "firm", budget: null, expected_revision: 1 },
+      headers: { "idempotency-key": "k-2" },
+    });
+    const json = await api.outcry(["intent", "amend", intentId, "--budget-minor", "5", "--json"]);
+    expect(check(IntentAmended, JSON.parse(json.out)).kind).toBe("ok");
+    for (const wrong of [[], ["--expected-revision", "1"], ["--no-budget", "--budget-minor", "5"], ["--file", "none"]])
+      expect((await api.outcry(["intent", "amend", intentId, ...wrong])).code).toBe(2);
+    expect(api.asked).toHaveLength(2);
   });
 
   test("get, cancel and quote ls show what the service says", async () => {

@@ -1,11 +1,11 @@
 // outcry intent send: posts an intent, and with --wait follows it to its end over the WebSocket.
 
-import { readFileSync } from "node:fs";
 import type { BroadcastResult } from "@outcry/client";
-import { type IntentAccepted, type IntentRequest, OutcryError, parseStrict, toRfc3339 } from "@outcry/protocol";
+import { type IntentAccepted, type IntentRequest, OutcryError, toRfc3339 } from "@outcry/protocol";
 import { type Command, type CommandContext, given, type Options } from "./command.js";
 import { UsageError } from "./exit-codes.js";
 import { ENDS, printQuotes } from "./intent-commands.js";
+import { readJsonFile } from "./json-file.js";
 import { type KnownEvent, nodeLines } from "./node-lines.js";
 
 const END_SLACK_MS = 10_000; // after the deadline: quotes being verified, a gateway that is being reached again
@@ -101,26 +101,9 @@ export async function requestOf(
 ): Promise<IntentRequest> {
   const file = options.text("file");
   const request =
-    file === undefined
-      ? requestOfOptions(options, queryByDefault)
-      : parseRequest(file === "-" ? await readInput() : readFile(file));
+    file === undefined ? requestOfOptions(options, queryByDefault) : await readJsonFile<IntentRequest>(file, readInput);
   const windowMs = options.integer("window-ms");
   return windowMs === undefined ? request : { ...request, quote_deadline: toRfc3339(Date.now() + windowMs) };
-}
-
-function readFile(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new UsageError(`--file: ${(error as Error).message}`);
-  }
-}
-
-/** The service checks it against the schema, and names every fault at once. */
-function parseRequest(text: string): IntentRequest {
-  const parsed = parseStrict(new TextEncoder().encode(text));
-  if (parsed.kind === "refused") throw new UsageError(`--file: ${parsed.code}: ${parsed.detail}`);
-  return parsed.value as unknown as IntentRequest;
 }
 
 function requestOfOptions(options: Options, queryByDefault: string | undefined): IntentRequest {

@@ -35,6 +35,8 @@ export function nodeLines(event: KnownEvent): string[] {
       return event.data.node_ids.map((node) =>
         line(node, "dead", [event.data.cause, `after ${event.data.attempts} attempts`]),
       );
+    case "INTENT_AMENDED":
+      return [`amended  revision ${event.data.revision}  quotes until ${event.data.quote_deadline}`];
     case "INTENT_CLOSED":
     case "INTENT_EXPIRED":
     case "INTENT_CANCELLED":

@@ -1,6 +1,13 @@
 // The contract's broadcast(intent, targetNodes) → dispatch receipt ids. The Idempotency-Key makes repeating it safe.
 
-import { type IntentAccepted, type IntentRequest, newNonce, type Receipt } from "@outcry/protocol";
+import {
+  type AmendRequest,
+  type IntentAccepted,
+  type IntentAmended,
+  type IntentRequest,
+  newNonce,
+  type Receipt,
+} from "@outcry/protocol";
 import { call, type HttpDeps } from "./http.js";
 
 export interface BroadcastOptions {
@@ -44,6 +51,26 @@ export async function postIntent(
       targetNodes === undefined ? request : { ...request, routing: { ...request.routing, targets: [...targetNodes] } },
   });
   return { accepted: value, replayed: headers.get("idempotent-replayed") === "true", idempotencyKey };
+}
+
+/** Resolves once the amendment is recorded. */
+export async function amend(
+  http: HttpDeps,
+  intentId: string,
+  changes: AmendRequest,
+  options: BroadcastOptions = {},
+): Promise<IntentAmended & { idempotencyKey: string; replayed: boolean }> {
+  const idempotencyKey = options.idempotencyKey ?? newNonce();
+  const { value, headers } = await call<IntentAmended>(http, {
+    headers: { "x-request-id": options.requestId, traceparent: options.traceparent },
+    idempotencyKey,
+    repeatable: true,
+    signal: options.signal,
+    method: "POST",
+    path: `/v1/intents/${encodeURIComponent(intentId)}/amend`,
+    body: changes,
+  });
+  return { ...value, replayed: headers.get("idempotent-replayed") === "true", idempotencyKey };
 }
 
 /** Resolves once the intent is recorded. A thrown ApiError names the Idempotency-Key to repeat it with. */

@@ -2,19 +2,23 @@
 
 import {
   type AcksView,
+  type AmendRequest,
   type Clock,
   type ExplainView,
   type IntentAccepted,
+  type IntentAmended,
   type IntentRequest,
   type IntentView,
   OutcryError,
   type QuotesView,
   type Receipt,
+  type RevisionsView,
+  type RevisionView,
   systemClock,
   type TimelineView,
 } from "@outcry/protocol";
 import { type AdminClient, adminClient } from "./admin.js";
-import { broadcast, type BroadcastOptions, type BroadcastResult, postIntent } from "./broadcast.js";
+import { amend, broadcast, type BroadcastOptions, type BroadcastResult, postIntent } from "./broadcast.js";
 import { type FeedItem, type FeedOptions, readFeed } from "./event-feed.js";
 import { EventStream, type EventsOptions } from "./event-stream.js";
 import type { WebSocketConstructor } from "./gateway-session.js";
@@ -70,6 +74,14 @@ export interface Client extends AdminClient {
   explain(intentId: string, nodeId: string): Promise<ExplainView>;
   /** What happened, step by step; the nodes come in pages. */
   timeline(intentId: string, options?: TimelineOptions): Promise<TimelineView>;
+  /** What is given replaces the standing member whole, null removes it; the same nodes get the intent anew. */
+  amend(
+    intentId: string,
+    changes: AmendRequest,
+    options?: BroadcastOptions,
+  ): Promise<IntentAmended & { idempotencyKey: string; replayed: boolean }>;
+  /** Every revision as it was signed, the first one as it was posted. */
+  revisions(intentId: string): Promise<RevisionView[]>;
   cancel(intentId: string, reason?: string): Promise<EndView>;
   close(intentId: string, reason?: string): Promise<EndView>;
   /** Each call has a connection of its own, for one channel or several. */
@@ -133,6 +145,9 @@ export function createClient(options: ClientOptions): Client {
         path: intentPath(intentId, `/timeline${queryOf({ node_id: nodeId, limit, cursor })}`),
         repeatable: true,
       }),
+    amend: (intentId, changes, more) => amend(http, intentId, changes, more),
+    revisions: async (intentId) =>
+      (await ask<RevisionsView>({ method: "GET", path: intentPath(intentId, "/revisions"), repeatable: true })).data,
     cancel: (intentId, reason) => end(intentId, "cancel", reason),
     close: (intentId, reason) => end(intentId, "close", reason),
     events: ((given: string | readonly string[] | FeedOptions, more: EventsOptions = {}) => {

@@ -47,6 +47,16 @@ const retrying = (attempt: number, ...node_ids: string[]) =>
   event("DELIVERY_RETRYING", { intent_id: intent, attempt, node_ids });
 const dead = (...node_ids: string[]) =>
   event("DELIVERY_DEAD_LETTERED", { intent_id: intent, cause: "ack_timeout", attempts: 3, node_ids });
+const amended = (revision: number) =>
+  event("INTENT_AMENDED", {
+    intent_id: intent,
+    revision,
+    request_digest: `sha256:${"C".repeat(43)}`,
+    supersedes: `sha256:${"A".repeat(43)}`,
+    targets: 3,
+    quote_deadline: at(30_000),
+    line_items: 1,
+  });
 const received = (node: string, ordinal = 0) =>
   event("QUOTE_RECEIVED", {
     intent_id: intent,
@@ -117,6 +127,34 @@ describe("an intent's history", () => {
 
   test.each(["INTENT_CLOSED", "INTENT_EXPIRED", "INTENT_CANCELLED"] as const)("is over with %s", (type) => {
     expect(foldIntent(nodes, [event(type, { intent_id: intent, counts: countDeliveries([]) })]).ended).toBe(true);
+  });
+
+  test("begins anew with an amendment, and takes nothing more of what it superseded", () => {
+    const before = [created, broadcasted, responded(answer(a, "declined")), received(b), dead(c)];
+    const folded = foldIntent(nodes, [...before, amended(1)]);
+    expect(folded).toMatchObject({ created: true, revision: 1, broadcasted: false, attempt: 0, quotes: [] });
+    expect([...folded.deliveries.values()]).toEqual(nodes.map(() => ({ state: "pending", attempts: 0 })));
+    const stale = [responded(answer(a, "accepted")), retrying(2, b), dead(b), received(c)];
+    expect(foldIntent(nodes, [...before, amended(1), ...stale])).toEqual(folded);
+    expect(foldIntent(nodes, [...before, amended(1), amended(1)])).toEqual(folded);
+  });
+
+  test("reads answers of the newest revision alone", () => {
+    const of = (revision: number, one: Answer) =>
+      event("NODE_RESPONDED", { intent_id: intent, revision, responses: [one] });
+    const events = [
+      created,
+      broadcasted,
+      amended(1),
+      amended(2),
+      of(1, answer(a, "declined")),
+      of(2, answer(b, "accepted")),
+    ];
+    expect([...foldIntent(nodes, events).deliveries.values()].map(({ state }) => state)).toEqual([
+      "pending",
+      "acked",
+      "pending",
+    ]);
   });
 
   test("counts the highest attempt of the intent and of each node, in any order", () => {

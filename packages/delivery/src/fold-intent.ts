@@ -10,6 +10,7 @@ import {
   type EventType,
   type PackedDelivery,
   canMove,
+  revisionOf,
 } from "@outcry/protocol";
 import { stateOfAnswer } from "./intent-record.js";
 
@@ -20,6 +21,8 @@ export interface FoldedDelivery extends PackedDelivery {
 
 export interface FoldedIntent {
   created: boolean;
+  /** The newest; all that follows is about it alone. */
+  revision: number;
   broadcasted: boolean;
   /** Highest attempt that was begun by the service itself; 0 before the first. An operator's replay is none of these. */
   attempt: number;
@@ -34,6 +37,7 @@ const END_TYPES = new Set<EventType>(Object.values(END_EVENTS));
 export function foldIntent(targets: readonly string[], events: Iterable<Event>): FoldedIntent {
   const folded: FoldedIntent = {
     created: false,
+    revision: 0,
     broadcasted: false,
     attempt: 0,
     deliveries: new Map(targets.map((node) => [node, { state: "pending", attempts: 0 }])),
@@ -46,6 +50,9 @@ export function foldIntent(targets: readonly string[], events: Iterable<Event>):
 
 function foldEvent(folded: FoldedIntent, event: Event): void {
   if (END_TYPES.has(event.type)) folded.ended = true;
+  if (event.type === "INTENT_AMENDED") return amend(folded, (event.data as EventData<"INTENT_AMENDED">).revision);
+  // Told by somebody who had not heard of the amendment yet.
+  if (revisionOf(event.data as { revision?: number }) < folded.revision) return;
   switch (event.type) {
     case "INTENT_CREATED":
       folded.created = true;
@@ -80,6 +87,17 @@ function foldEvent(folded: FoldedIntent, event: Event): void {
     default:
       return; // ends are noted above; other topics' events and later types say nothing about deliveries
   }
+}
+
+/** Everything begins anew at the same nodes. */
+function amend(folded: FoldedIntent, revision: number): void {
+  if (revision <= folded.revision) return;
+  const nodes = [...folded.deliveries.keys()];
+  folded.revision = revision;
+  folded.broadcasted = false;
+  folded.attempt = 0;
+  folded.quotes = [];
+  folded.deliveries = new Map(nodes.map((node) => [node, { state: "pending", attempts: 0 }]));
 }
 
 function beginAttempt(folded: FoldedIntent, nodes: readonly string[], attempt: number): void {

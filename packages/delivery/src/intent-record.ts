@@ -1,4 +1,4 @@
-// What the record holds of an intent: the one message on ucp.v1.intent.<id>, and the one on ucp.v1.intent.<id>.end.
+// What the record holds of an intent: the one message on ucp.v1.intent.<id>, one on ….rev.<n> for each amendment, and the one on ….end.
 // The signed bytes stand in it unchanged; caller, buyer and routing stand beside them and are never sent to a node.
 
 import {
@@ -31,10 +31,30 @@ export interface IntentRecord {
   traceparent: string;
 }
 
+/** An amendment: the whole intent anew. Targets, routing and owner stay those of the first message (ADR-12). */
+export interface RevisionRecord {
+  record_version: 1;
+  revision: number;
+  envelope: string;
+  signature: string;
+  request_digest: string;
+  /** Digest of the revision before. */
+  supersedes: string;
+  /** Digest of the Idempotency-Key; under it this body, by its digest, was applied once. */
+  key_digest: string;
+  body_digest: string;
+  /** Who amended it. */
+  by: string;
+  request_id: string;
+  traceparent: string;
+}
+
 export interface EndRecord {
   record_version: 1;
   outcome: Outcome;
   reason?: string;
+  /** Of the intent as it ended; absent: as it was posted. */
+  revision?: number;
   /** A quote counts if it was stored by the deadline and at or below this sequence of QUOTES. */
   quotes_through: number;
   /** Final delivery states, packed as in the row, base64. */
@@ -44,12 +64,21 @@ export interface EndRecord {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-export const encodeRecord = (record: IntentRecord | EndRecord): Uint8Array => encoder.encode(JSON.stringify(record));
+export const encodeRecord = (record: IntentRecord | RevisionRecord | EndRecord): Uint8Array =>
+  encoder.encode(JSON.stringify(record));
 
 /** Throws SyntaxError or TypeError for anything but a record of this service: the caller sets the message aside. */
 export function decodeIntentRecord(data: Uint8Array): { record: IntentRecord; intent: Intent; bytes: Uint8Array } {
   const record = JSON.parse(decoder.decode(data)) as IntentRecord;
   if (record.record_version !== 1 || !Array.isArray(record.targets)) throw new TypeError("not an intent record");
+  const intent = JSON.parse(record.envelope) as Intent;
+  return { record, intent, bytes: encoder.encode(record.envelope) };
+}
+
+/** Throws as decodeIntentRecord does. */
+export function decodeRevisionRecord(data: Uint8Array): { record: RevisionRecord; intent: Intent; bytes: Uint8Array } {
+  const record = JSON.parse(decoder.decode(data)) as RevisionRecord;
+  if (record.record_version !== 1 || !(record.revision >= 1)) throw new TypeError("not a revision record");
   const intent = JSON.parse(record.envelope) as Intent;
   return { record, intent, bytes: encoder.encode(record.envelope) };
 }

@@ -10,12 +10,13 @@ import {
   LIMITS,
   type Log,
   STREAMS,
+  SUBJECTS,
   parseIntentSubject,
   parseTopic,
 } from "@outcry/protocol";
 import { decodeEvent } from "./read-topic.js";
-import { foldIntent } from "./fold-intent.js";
-import { type LoadedIntent, openIntent } from "./intent-book.js";
+import { type FoldedIntent, foldIntent } from "./fold-intent.js";
+import { type LoadedIntent, amendIntent, openIntent } from "./intent-book.js";
 import { type IntakeJobData, intakeJob } from "./intake-job.js";
 import { readReplays } from "./replay-record.js";
 
@@ -62,8 +63,11 @@ async function openIntents({ backbone, log }: RebuildDeps): Promise<Map<string, 
     const id = parseIntentSubject(stored.subject);
     if (id === undefined) continue;
     if (stored.subject.endsWith(".end")) open.delete(id);
-    else if (stored.subject.split(".").length === 4) {
-      const intent = readable(log, stored, openIntent);
+    else {
+      const standing = open.get(id);
+      const isFirst = stored.subject === SUBJECTS.intent(id);
+      if (!isFirst && standing === undefined) continue;
+      const intent = readable(log, stored, isFirst ? openIntent : (revision) => amendIntent(standing!, revision));
       if (intent !== undefined) open.set(id, intent);
     }
   }
@@ -100,12 +104,13 @@ async function readHistories({ backbone, log }: RebuildDeps, open: Map<string, L
 }
 
 function rowOf(intent: LoadedIntent, history: Event[], nowMs: number): RebuildRow {
-  const folded = foldIntent(intent.record.targets, history);
+  const folded = upToDate(intent, foldIntent(intent.record.targets, history));
   const deliveries = intent.record.targets.map((node) => folded.deliveries.get(node)!);
   // Fan-out may have begun without its event: the first attempt counts as made as soon as a row exists.
   const attempt = Math.max(1, folded.attempt);
   return {
     intentId: intent.id,
+    revision: intent.revision,
     targets: intent.record.targets,
     deliveries: deliveries.map(({ state, attempts }) => ({ state, attempts: Math.max(1, attempts) })),
     attempt,
@@ -114,6 +119,10 @@ function rowOf(intent: LoadedIntent, history: Event[], nowMs: number): RebuildRo
     retryDueMs: nowMs + (folded.broadcasted ? ANSWER_MS : UNDISPATCHED_MS),
   };
 }
+
+/** An amendment that is not told yet has begun no delivery: they are as of an intent that was just posted. */
+const upToDate = (intent: LoadedIntent, folded: FoldedIntent): FoldedIntent =>
+  folded.revision === intent.revision ? folded : foldIntent(intent.record.targets, []);
 
 async function requeueQuotes(deps: RebuildDeps, judged: ReadonlySet<string>, sinceMs: number): Promise<number> {
   const { backbone, queue, log } = deps;

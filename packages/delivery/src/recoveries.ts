@@ -1,6 +1,6 @@
 // Which deliveries were dead and have answered since, from the log alone: pure, over the events of one intent in order.
 
-import type { Event, EventData } from "@outcry/protocol";
+import { type Event, type EventData, revisionOf } from "@outcry/protocol";
 
 export interface Recovered {
   nodeId: string;
@@ -41,7 +41,15 @@ export function recoveriesOf(
   const each = (ids: readonly string[], change: (of: Trail) => void): void => {
     for (const id of ids) if (nodes.has(id)) change(trail(id));
   };
-  for (const event of events) follow(event, each);
+  let revision = 0;
+  for (const event of events) {
+    if (event.type === "INTENT_AMENDED") {
+      ({ revision } = event.data as EventData<"INTENT_AMENDED">);
+      for (const one of trails.values()) one.answered = false; // what it answered stands no more
+    } else if (event.type !== "NODE_RESPONDED" || revisionOf(event.data as { revision?: number }) >= revision) {
+      follow(event, each);
+    }
+  }
   return [...trails].flatMap(([nodeId, { dead, by = quoted.has(nodeId) ? "quote" : undefined, ...trailed }]) => {
     if (!dead || by === undefined) return [];
     const { attempts, replayId, told } = trailed;

@@ -2,7 +2,7 @@
 // NODE_RESPONDED into EVENTS, then the delivery rows.
 // That order makes the rows rebuildable. An answer lost before it was recorded is earned again by the next attempt.
 
-import { type Clock, type EventData, LIMITS, type Log, buildEvent, isTemporary } from "@outcry/protocol";
+import { type Clock, type EventData, LIMITS, type Log, atRevision, buildEvent, isTemporary } from "@outcry/protocol";
 import type { DeliveryRows, RecordResult, RunKeeper } from "@outcry/jobs";
 import type { EventLog } from "./event-log.js";
 import type { LoadedIntent } from "./intent-book.js";
@@ -54,7 +54,7 @@ function openWindow(intent: LoadedIntent): Window {
 
 export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
   const { windowMs = LIMITS.responseWindowMs } = deps;
-  let windows = new Map<string, Window>();
+  let windows = new Map<string, Window>(); // by digest: each revision has its own
   let timer: NodeJS.Timeout | undefined;
   let complete: Window[] = []; // nobody is left to wait for
   const acks = new WeakMap<LoadedIntent, number>();
@@ -78,7 +78,7 @@ export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
 
   /** Those that become complete in one turn of the loop go together. */
   function completed(window: Window): void {
-    windows.delete(window.intent.id);
+    windows.delete(window.intent.record.request_digest);
     if (complete.push(window) === 1) setImmediate(closeComplete);
   }
 
@@ -108,8 +108,9 @@ export function createResponseLog(deps: ResponseLogDeps): ResponseLog {
       return unrecorded;
     },
     add(intent, answer) {
-      let window = windows.get(intent.id);
-      if (window === undefined) windows.set(intent.id, (window = openWindow(intent)));
+      const digest = intent.record.request_digest;
+      let window = windows.get(digest);
+      if (window === undefined) windows.set(digest, (window = openWindow(intent)));
       window.answers.push(answer);
       unrecorded += 1;
       timer ??= setTimeout(close, windowMs);
@@ -131,9 +132,7 @@ async function recordWindows(deps: ResponseLogDeps, outage: Outage, windows: Win
   try {
     const results = await repeated(deps, outage, () =>
       deps.run.during(() =>
-        deps.rows.record(
-          appended.map(({ intent, answers }) => ({ intentId: intent.id, updates: updatesOf(intent, answers) })),
-        ),
+        deps.rows.record(appended.map(({ intent, answers }) => ({ intent, updates: updatesOf(intent, answers) }))),
       ),
     );
     appended.forEach((window, index) => settle(deps, window, results[index]!));
@@ -172,7 +171,7 @@ async function appendAnswers(
       const responses = answers.slice(from, from + LIMITS.responsesPerEventMax);
       const event = buildEvent(
         "NODE_RESPONDED",
-        { intent_id: intent.id, responses },
+        { intent_id: intent.id, ...atRevision(intent.revision), responses },
         {
           topic: intent.topic,
           traceId: intent.intent.trace_id,

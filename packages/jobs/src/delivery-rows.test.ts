@@ -25,12 +25,13 @@ beforeEach(async () => {
   await createRun(store);
 });
 
+const at = (id: string, revision = 0) => ({ id, revision });
 const open = (intentId: string, targets = NODES.slice(0, 4)) =>
-  rows.open({ intentId, targets, deadlineMs: DEADLINE, retryDueMs: RETRY });
+  rows.open({ intent: at(intentId), targets, deadlineMs: DEADLINE, retryDueMs: RETRY });
 const recordOne = async (
   intentId: string,
   ...updates: Parameters<DeliveryRows["record"]>[0][number]["updates"]
-): Promise<RecordResult> => (await rows.record([{ intentId, updates }]))[0]!;
+): Promise<RecordResult> => (await rows.record([{ intent: at(intentId), updates }]))[0]!;
 const timersOf = (intentId: string) =>
   store.client.zrange("due", "0", "-1").then((all) => all.filter((text) => text.includes(intentId)));
 const statesOf = async (intentId: string) => {
@@ -46,6 +47,7 @@ describe("open", () => {
       kind: "open",
       row: {
         intentId: "int_a",
+        revision: 0,
         targets: NODES.slice(0, 4),
         deliveries: Array.from({ length: 4 }, () => ({ state: "pending", attempts: 1 })),
         open: 4,
@@ -118,7 +120,7 @@ describe("record", () => {
     await open("int_d", NODES.slice(0, 2));
     await recordOne("int_d", { index: 0, to: "quoted" });
     expect(await timersOf("int_d")).not.toContain("end:int_d");
-    expect(await rows.markDead("int_d", [0, 1])).toEqual({
+    expect(await rows.markDead(at("int_d"), [0, 1])).toEqual({
       kind: "recorded",
       applied: [{ index: 1, to: "dead", from: "pending" }],
       open: 0,
@@ -133,30 +135,30 @@ describe("record", () => {
 
   test("an attempt by hand is counted for a dead delivery alone, and drives no retry", async () => {
     await open("int_r", NODES.slice(0, 2));
-    expect(await rows.beginReplay("int_r", 0, 4)).toBe("answered"); // pending: its attempts are the service's own
-    await rows.markDead("int_r", [0]);
-    expect(await rows.beginReplay("int_r", 0, 4)).toBe("begun");
-    expect(await rows.beginReplay("int_r", 0, 4)).toBe("begun"); // told twice, counted once
+    expect(await rows.beginReplay(at("int_r"), 0, 4)).toBe("answered"); // pending: its attempts are the service's own
+    await rows.markDead(at("int_r"), [0]);
+    expect(await rows.beginReplay(at("int_r"), 0, 4)).toBe("begun");
+    expect(await rows.beginReplay(at("int_r"), 0, 4)).toBe("begun"); // told twice, counted once
     const found = await rows.read("int_r");
     if (found.kind !== "open") throw new Error(found.kind);
     expect(found.row.deliveries[0]).toEqual({ state: "dead", attempts: 4 });
     expect(found.row.attempt).toBe(1);
     await recordOne("int_r", { index: 0, to: "acked" });
-    expect(await rows.beginReplay("int_r", 0, 5)).toBe("answered");
-    await rows.markDead("int_r", [1]);
-    await rows.beginEnding("int_r", { outcome: "closed", by: "bkd_x", atMs: 1 });
-    expect(await rows.beginReplay("int_r", 1, 5)).toBe("ending");
+    expect(await rows.beginReplay(at("int_r"), 0, 5)).toBe("answered");
+    await rows.markDead(at("int_r"), [1]);
+    await rows.beginEnding(at("int_r"), { outcome: "closed", by: "bkd_x", atMs: 1 });
+    expect(await rows.beginReplay(at("int_r"), 1, 5)).toBe("ending");
     await rows.finishEnd("int_r");
-    expect(await rows.beginReplay("int_r", 1, 5)).toBe("ended");
-    expect(await rows.beginReplay("int_none", 0, 5)).toBe("unknown");
+    expect(await rows.beginReplay(at("int_r"), 1, 5)).toBe("ended");
+    expect(await rows.beginReplay(at("int_none"), 0, 5)).toBe("unknown");
   });
 
   test("answers each intent of a pipeline on its own: known, unknown, ending, ended", async () => {
     await Promise.all([open("int_1"), open("int_2"), open("int_3")]);
-    await rows.beginEnding("int_2", { outcome: "closed", by: "bkd_x", atMs: 1 });
+    await rows.beginEnding(at("int_2"), { outcome: "closed", by: "bkd_x", atMs: 1 });
     await rows.finishEnd("int_3");
     const batch = ["int_1", "int_0", "int_2", "int_3"].map((intentId) => ({
-      intentId,
+      intent: at(intentId),
       updates: [{ index: 0, to: "acked" as const }],
     }));
     expect((await rows.record(batch)).map(({ kind }) => kind)).toEqual(["recorded", "unknown", "ending", "ended"]);
@@ -178,18 +180,21 @@ describe("attempts", () => {
       attempt: 1,
       pending: [0, 1, 3].map((index) => ({ index, node: NODES[index] })),
     });
-    expect(await rows.beginAttempt("int_f", 2, [3, 2, 0, 1], RETRY + 1)).toEqual({ kind: "begun", indexes: [0, 1, 3] });
+    expect(await rows.beginAttempt(at("int_f"), 2, [3, 2, 0, 1], RETRY + 1)).toEqual({
+      kind: "begun",
+      indexes: [0, 1, 3],
+    });
     expect(await statesOf("int_f")).toEqual(["pending 2", "pending 2", "acked 1", "pending 2"]);
     expect(await store.client.zscore("due", "retry:int_f:3")).toBe(String(RETRY + 1));
   });
 
   test("repeats an attempt without moving the next one, and refuses one that was overtaken", async () => {
     await open("int_g");
-    await rows.beginAttempt("int_g", 2, [0, 1], RETRY + 1);
-    expect(await rows.beginAttempt("int_g", 2, [0, 1], RETRY + 9)).toEqual({ kind: "begun", indexes: [0, 1] });
+    await rows.beginAttempt(at("int_g"), 2, [0, 1], RETRY + 1);
+    expect(await rows.beginAttempt(at("int_g"), 2, [0, 1], RETRY + 9)).toEqual({ kind: "begun", indexes: [0, 1] });
     expect(await store.client.zscore("due", "retry:int_g:3")).toBe(String(RETRY + 1));
-    await rows.beginAttempt("int_g", 3, [0], RETRY + 2);
-    expect(await rows.beginAttempt("int_g", 2, [1], RETRY + 9)).toEqual({ kind: "superseded" });
+    await rows.beginAttempt(at("int_g"), 3, [0], RETRY + 2);
+    expect(await rows.beginAttempt(at("int_g"), 2, [1], RETRY + 9)).toEqual({ kind: "superseded" });
   });
 });
 
@@ -199,14 +204,14 @@ describe("the end", () => {
     await recordOne("int_h", { index: 0, to: "acked" });
     const endings = await Promise.all(
       (["closed", "expired", "cancelled"] as const).map((outcome) =>
-        rows.beginEnding("int_h", { outcome, by: outcome, atMs: 7 }),
+        rows.beginEnding(at("int_h"), { outcome, by: outcome, atMs: 7 }),
       ),
     );
     expect(endings.filter((ending) => ending.kind === "ending" && ending.won)).toHaveLength(1);
     expect(new Set(endings.map((ending) => ending.kind === "ending" && ending.row.ending.outcome)).size).toBe(1);
     expect(await recordOne("int_h", { index: 1, to: "acked" })).toEqual({ kind: "ending" });
-    expect(await rows.beginAttempt("int_h", 2, [1], RETRY)).toEqual({ kind: "ending" });
-    expect(await rows.isEnding("int_h")).toBe(true);
+    expect(await rows.beginAttempt(at("int_h"), 2, [1], RETRY)).toEqual({ kind: "ending" });
+    expect((await rows.isEnding("int_h")).ending).toBe(true);
     expect(await timersOf("int_h")).toContain("end:int_h");
   });
 
@@ -215,9 +220,74 @@ describe("the end", () => {
     await rows.finishEnd("int_i");
     await rows.finishEnd("int_i");
     expect(await rows.read("int_i")).toEqual({ kind: "ended" });
-    expect(await rows.beginEnding("int_i", { outcome: "closed", by: "x", atMs: 1 })).toEqual({ kind: "ended" });
-    expect(await rows.isEnding("int_i")).toBe(true);
-    expect(await rows.isEnding("int_none")).toBeUndefined();
+    expect(await rows.beginEnding(at("int_i"), { outcome: "closed", by: "x", atMs: 1 })).toEqual({ kind: "ended" });
+    expect((await rows.isEnding("int_i")).ending).toBe(true);
+    expect((await rows.isEnding("int_none")).ending).toBeUndefined();
+  });
+});
+
+describe("an amended intent", () => {
+  const reopen = (id: string, revision: number) =>
+    rows.open({
+      intent: at(id, revision),
+      targets: NODES.slice(0, 2),
+      deadlineMs: DEADLINE + 1,
+      retryDueMs: RETRY + 1,
+    });
+
+  test("begins anew in one step: states, attempts, deadline and timers are those of the new revision", async () => {
+    await open("int_v", NODES.slice(0, 2));
+    await rows.beginAttempt(at("int_v"), 2, [0, 1], RETRY);
+    await recordOne("int_v", { index: 0, to: "declined" }, { index: 1, to: "quoted" });
+    expect(await timersOf("int_v")).toContain("end:int_v");
+    expect(await reopen("int_v", 1)).toBe("opened");
+    expect(await rows.read("int_v")).toMatchObject({
+      row: { revision: 1, open: 2, attempt: 1, deadlineMs: DEADLINE + 1, ending: undefined },
+    });
+    expect(await statesOf("int_v")).toEqual(["pending 1", "pending 1"]);
+    expect((await timersOf("int_v")).sort()).toEqual(["deadline:int_v", "retry:int_v:2"]);
+    expect(await reopen("int_v", 1)).toBe("exists");
+    expect(await open("int_v", NODES.slice(0, 2))).toBe("superseded");
+  });
+
+  test("takes no answer, attempt or replay of another revision", async () => {
+    await open("int_w", NODES.slice(0, 2));
+    await reopen("int_w", 2);
+    for (const revision of [0, 1, 3]) {
+      const stale = at("int_w", revision);
+      expect(await rows.record([{ intent: stale, updates: [{ index: 0, to: "acked" }] }])).toEqual([
+        { kind: "superseded" },
+      ]);
+      expect(await rows.beginAttempt(stale, 2, [0], RETRY)).toEqual({ kind: "superseded" });
+      expect(await rows.beginReplay(stale, 0, 4)).toBe("superseded");
+      expect(await rows.markDead(stale, [0])).toEqual({ kind: "superseded" });
+    }
+    expect(await statesOf("int_w")).toEqual(["pending 1", "pending 1"]);
+    expect(await rows.statesOf(["int_w"])).toMatchObject([{ revision: 2, ending: false }]);
+    expect(await rows.isEnding("int_w")).toEqual({ ending: false, revision: 2 });
+  });
+
+  test("forgets an ending of an earlier revision, which the record refuses, and keeps one of its own", async () => {
+    const ending = { outcome: "closed", by: "x", atMs: 1 } as const;
+    await open("int_x", NODES.slice(0, 2));
+    await rows.beginEnding(at("int_x"), ending);
+    expect(await reopen("int_x", 1)).toBe("opened");
+    expect(await rows.isEnding("int_x")).toEqual({ ending: false, revision: 1 });
+    expect(await rows.beginEnding(at("int_x"), ending)).toEqual({ kind: "superseded" });
+
+    // By somebody who knows of revision 2 before its row began anew: that ending will be recorded.
+    await rows.beginEnding(at("int_x", 2), { ...ending, by: "knows 2" });
+    expect(await reopen("int_x", 2)).toBe("ending");
+    expect(await rows.isEnding("int_x")).toEqual({ ending: true, revision: 1 });
+  });
+
+  test("replaces an ending that a later revision made void, and no other", async () => {
+    await open("int_y", NODES.slice(0, 2));
+    await rows.beginEnding(at("int_y"), { outcome: "expired", by: "deadline", atMs: 1 });
+    const begun = await rows.beginEnding(at("int_y", 1), { outcome: "cancelled", by: "bkd_x", atMs: 2 });
+    expect(begun).toMatchObject({ won: true, row: { revision: 0, ending: { outcome: "cancelled" } } });
+    const later = await rows.beginEnding(at("int_y", 1), { outcome: "closed", by: "bkd_y", atMs: 3 });
+    expect(later).toMatchObject({ won: false, row: { ending: { outcome: "cancelled" } } });
   });
 });
 
@@ -230,11 +300,11 @@ describe("lost data", () => {
       () => open("int_j"),
       () => recordOne("int_j", { index: 0, to: "acked" }),
       () => rows.pending("int_j"),
-      () => rows.beginAttempt("int_j", 2, [0], RETRY),
-      () => rows.markDead("int_j", [0]),
-      () => rows.beginReplay("int_j", 0, 4),
+      () => rows.beginAttempt(at("int_j"), 2, [0], RETRY),
+      () => rows.markDead(at("int_j"), [0]),
+      () => rows.beginReplay(at("int_j"), 0, 4),
       () => rows.read("int_j"),
-      () => rows.beginEnding("int_j", { outcome: "closed", by: "x", atMs: 1 }),
+      () => rows.beginEnding(at("int_j"), { outcome: "closed", by: "x", atMs: 1 }),
       () => rows.isEnding("int_j"),
       () => rows.finishEnd("int_j"),
       () => timers.claimDue(1, 1, 1),
@@ -248,7 +318,7 @@ describe("lost data", () => {
 
   test("rows written by a rebuild equal the rows that were lost, with timers for what is open", async () => {
     await open("int_k");
-    await rows.beginAttempt("int_k", 2, [0, 1], RETRY);
+    await rows.beginAttempt(at("int_k"), 2, [0, 1], RETRY);
     await recordOne("int_k", { index: 3, to: "quoted" });
     const before = await rows.read("int_k");
     if (before.kind !== "open") throw new Error("no row");
@@ -260,15 +330,15 @@ describe("lost data", () => {
 
   test("a row written by a rebuild leaves it to the record whether its intent has ended, until an ending begins anew", async () => {
     await open("int_l");
-    expect(await rows.isEnding("int_l")).toBe(false);
-    await rows.beginEnding("int_l", { outcome: "closed", by: "x", atMs: 1 });
+    expect((await rows.isEnding("int_l")).ending).toBe(false);
+    await rows.beginEnding(at("int_l"), { outcome: "closed", by: "x", atMs: 1 });
     const lost = await rows.read("int_l");
     if (lost.kind !== "open") throw new Error("no row");
     await store.client.flushall();
     const { ending: _lost, ...row } = lost.row;
     await withRebuild({ store, log: silentLog, rebuild: (write) => write.putRow({ ...row, retryDueMs: 5 }) });
-    expect(await rows.isEnding("int_l")).toBeUndefined();
-    await rows.beginEnding("int_l", { outcome: "closed", by: "y", atMs: 2 });
-    expect(await rows.isEnding("int_l")).toBe(true);
+    expect((await rows.isEnding("int_l")).ending).toBeUndefined();
+    await rows.beginEnding(at("int_l"), { outcome: "closed", by: "y", atMs: 2 });
+    expect((await rows.isEnding("int_l")).ending).toBe(true);
   });
 });

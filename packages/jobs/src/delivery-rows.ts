@@ -37,8 +37,15 @@ export interface Ending {
   atMs: number;
 }
 
+/** An intent as its caller knows it: a row of another revision answers `superseded`. */
+export interface IntentRef {
+  readonly id: string;
+  readonly revision: number;
+}
+
 export interface DeliveryRow {
   intentId: string;
+  revision: number;
   targets: string[];
   /** In the order of the targets. */
   deliveries: PackedDelivery[];
@@ -53,8 +60,11 @@ export interface DeliveryRow {
 /** `ended`: a tombstone. `unknown`: no row; read the record. */
 export type Absent = { kind: "ended" | "unknown" };
 
+/** `opened` also where an earlier revision's row began anew. `ending`: of this very revision. `superseded`: by a later one. */
+export type OpenResult = "opened" | "exists" | "ending" | "superseded" | "ended";
+
 export interface OpenDeliveries {
-  intentId: string;
+  intent: IntentRef;
   targets: string[];
   deadlineMs: number;
   /** When those without an answer get attempt 2. */
@@ -68,11 +78,15 @@ export interface AppliedUpdate extends DeliveryUpdate {
 }
 
 /** `open` 0 means that the end timer is set. `ending`: the snapshot is taken, nothing changes any more. */
-export type RecordResult = { kind: "recorded"; applied: AppliedUpdate[]; open: number } | { kind: "ending" } | Absent;
+export type RecordResult =
+  | { kind: "recorded"; applied: AppliedUpdate[]; open: number }
+  | { kind: "ending" | "superseded" }
+  | Absent;
 
 export type PendingResult =
   | {
       kind: "open";
+      revision: number;
       attempt: number;
       deadlineMs: number;
       ending: Ending | undefined;
@@ -80,17 +94,21 @@ export type PendingResult =
     }
   | Absent;
 
-/** `indexes`: those still pending, to be sent to. `superseded`: a later attempt has begun. */
+/** `indexes`: those still pending, to be sent to. `superseded`: a later attempt has begun, or another revision. */
 export type BeginAttemptResult = { kind: "begun"; indexes: number[] } | { kind: "ending" | "superseded" } | Absent;
 
 /** `answered`: it is not dead, or not any more. */
-export type BeginReplayResult = "begun" | "answered" | "ending" | Absent["kind"];
+export type BeginReplayResult = "begun" | "answered" | "ending" | "superseded" | Absent["kind"];
 
 /** `won`: this call set the ending; else `row.ending` is an earlier one. */
-export type BeginEndingResult = { kind: "ending"; won: boolean; row: DeliveryRow & { ending: Ending } } | Absent;
+export type BeginEndingResult =
+  | { kind: "ending"; won: boolean; row: DeliveryRow & { ending: Ending } }
+  | { kind: "superseded" }
+  | Absent;
 
 /** A row without its list of targets, which is most of it. */
 export interface RowStates {
+  revision: number;
   attempt: number;
   /** Packed, in the order of the targets. */
   states: Uint8Array;
@@ -98,21 +116,24 @@ export interface RowStates {
 }
 
 export interface DeliveryRows {
-  open(intent: OpenDeliveries): Promise<"opened" | "exists" | "ended">;
-  record(batches: { intentId: string; updates: DeliveryUpdate[] }[]): Promise<RecordResult[]>;
+  open(deliveries: OpenDeliveries): Promise<OpenResult>;
+  record(batches: { intent: IntentRef; updates: DeliveryUpdate[] }[]): Promise<RecordResult[]>;
   pending(intentId: string): Promise<PendingResult>;
-  beginAttempt(intentId: string, attempt: number, indexes: number[], nextDueMs: number): Promise<BeginAttemptResult>;
+  beginAttempt(intent: IntentRef, attempt: number, indexes: number[], nextDueMs: number): Promise<BeginAttemptResult>;
   /** Pending deliveries only; one that was answered meanwhile stays as it is. */
-  markDead(intentId: string, indexes: number[]): Promise<RecordResult>;
+  markDead(intent: IntentRef, indexes: number[]): Promise<RecordResult>;
   /** One more attempt for a dead delivery; its state stays until it answers. */
-  beginReplay(intentId: string, index: number, attempt: number): Promise<BeginReplayResult>;
+  beginReplay(intent: IntentRef, index: number, attempt: number): Promise<BeginReplayResult>;
   read(intentId: string): Promise<{ kind: "open"; row: DeliveryRow } | Absent>;
   readMany(intentIds: string[]): Promise<({ kind: "open"; row: DeliveryRow } | Absent)[]>;
   /** Undefined for an intent without a row. */
   statesOf(intentIds: string[]): Promise<(RowStates | undefined)[]>;
-  beginEnding(intentId: string, ending: Ending): Promise<BeginEndingResult>;
-  /** True for a tombstone too. Undefined where only the record knows: there is no row, or a rebuild made it without its ending. */
-  isEnding(intentId: string): Promise<boolean | undefined>;
+  beginEnding(intent: IntentRef, ending: Ending): Promise<BeginEndingResult>;
+  /**
+   * `ending` is true for a tombstone too, undefined where only the record knows: there is no row, or a rebuild made it without its
+   * ending. `revision` is 0 without a row.
+   */
+  isEnding(intentId: string): Promise<{ ending: boolean | undefined; revision: number }>;
   /** After the end is in the record: the row becomes a tombstone and its timers go. */
   finishEnd(intentId: string): Promise<void>;
 }
@@ -123,12 +144,15 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
   const keys = (intentId: string): string[] => [RUN_KEY, rowKey(intentId), DUE_KEY];
 
   const rows: DeliveryRows = {
-    async open({ intentId, targets, deadlineMs, retryDueMs, attempted = true }) {
+    async open({ intent, targets, deadlineMs, retryDueMs, attempted = true }) {
+      const intentId = intent.id;
       const attempts = attempted ? 1 : 0;
       const states = Buffer.alloc(targets.length, packDelivery({ state: "pending", attempts }));
       const retry = timerMember({ kind: "retry", intentId, attempt: 2 });
       const deadline = timerMember({ kind: "deadline", intentId });
       const args = [
+        intentId,
+        intent.revision,
         targets.join("\n"),
         states,
         targets.length,
@@ -139,14 +163,14 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
         deadlineMs,
         deadline,
       ];
-      return String(await runScript(store, OPEN, { keys: keys(intentId), args })) as "opened" | "exists" | "ended";
+      return String(await runScript(store, OPEN, { keys: [...keys(intentId), CLAIMS_KEY], args })) as OpenResult;
     },
 
     async record(batches) {
       const packed = batches.map(({ updates }) => packUpdates(updates));
-      const calls = batches.map(({ intentId }, position) => ({
+      const calls = batches.map(({ intent: { id: intentId, revision } }, position) => ({
         keys: keys(intentId),
-        args: [packed[position]!.bytes, MOVES, clock.now(), timerMember({ kind: "end", intentId })],
+        args: [packed[position]!.bytes, MOVES, clock.now(), timerMember({ kind: "end", intentId }), revision],
       }));
       const replies = await runScripts(store, RECORD, calls);
       return replies.map((reply, position) => readRecorded(reply as Reply, packed[position]!.sorted));
@@ -155,19 +179,19 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
     async pending(intentId) {
       const found = await rows.read(intentId);
       if (found.kind !== "open") return found;
-      const { attempt, deadlineMs, ending, targets, deliveries } = found.row;
+      const { revision, attempt, deadlineMs, ending, targets, deliveries } = found.row;
       const pending = deliveries.flatMap(({ state }, index) =>
         state === "pending" ? [{ index, node: targets[index]! }] : [],
       );
-      return { kind: "open", attempt, deadlineMs, ending, pending };
+      return { kind: "open", revision, attempt, deadlineMs, ending, pending };
     },
 
-    async beginAttempt(intentId, attempt, indexes, nextDueMs) {
+    async beginAttempt(intent, attempt, indexes, nextDueMs) {
       const { bytes, sorted } = packIndexes(indexes);
-      const next = timerMember({ kind: "retry", intentId, attempt: attempt + 1 });
+      const next = timerMember({ kind: "retry", intentId: intent.id, attempt: attempt + 1 });
       const reply = await runScript(store, BEGIN_ATTEMPT, {
-        keys: keys(intentId),
-        args: [attempt, bytes, nextDueMs, next],
+        keys: keys(intent.id),
+        args: [attempt, bytes, nextDueMs, next, intent.revision],
       });
       const [found, marks] = reply as Reply;
       const kind = String(found) as "begun" | "ending" | "superseded" | Absent["kind"];
@@ -176,14 +200,14 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
       return { kind, indexes: sorted.filter((_, position) => stillPending[position] === "1") };
     },
 
-    async markDead(intentId, indexes) {
-      const [result] = await rows.record([{ intentId, updates: indexes.map((index) => ({ index, to: "dead" })) }]);
+    async markDead(intent, indexes) {
+      const [result] = await rows.record([{ intent, updates: indexes.map((index) => ({ index, to: "dead" })) }]);
       return result!;
     },
 
-    async beginReplay(intentId, index, attempt) {
+    async beginReplay(intent, index, attempt) {
       return String(
-        await runScript(store, BEGIN_REPLAY, { keys: keys(intentId), args: [index, attempt] }),
+        await runScript(store, BEGIN_REPLAY, { keys: keys(intent.id), args: [index, attempt, intent.revision] }),
       ) as BeginReplayResult;
     },
 
@@ -204,24 +228,32 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
     async statesOf(intentIds) {
       const calls = intentIds.map((id) => ({ keys: keys(id), args: [] }));
       const replies = (await runScripts(store, STATES, calls)) as Reply[];
-      return replies.map(([found, states, attempt, ending]) =>
+      return replies.map(([found, states, attempt, ending, revision]) =>
         String(found) === "open"
-          ? { attempt: Number(attempt), states: states as Buffer, ending: ending !== null }
+          ? {
+              revision: Number(revision ?? 0),
+              attempt: Number(attempt),
+              states: states as Buffer,
+              ending: ending !== null,
+            }
           : undefined,
       );
     },
 
-    async beginEnding(intentId, ending) {
-      const args = [JSON.stringify(ending), clock.now() + END_RETRY_MS, timerMember({ kind: "end", intentId })];
+    async beginEnding({ id: intentId, revision }, ending) {
+      const timer = timerMember({ kind: "end", intentId });
+      const args = [JSON.stringify(ending), clock.now() + END_RETRY_MS, timer, revision];
       const reply = (await runScript(store, BEGIN_ENDING, { keys: keys(intentId), args })) as Reply;
+      if (String(reply[0]) === "superseded") return { kind: "superseded" };
       const found = readFound(intentId, reply);
       if (found.kind !== "open") return found;
       return { kind: "ending", won: String(reply[0]) === "begun", row: { ...found.row, ending: found.row.ending! } };
     },
 
     async isEnding(intentId) {
-      const found = String(await runScript(store, IS_ENDING, { keys: keys(intentId), args: [] }));
-      return found === "unknown" ? undefined : found === "ending";
+      const reply = await runScript(store, IS_ENDING, { keys: keys(intentId), args: [] });
+      const [found, revision] = (reply as Reply).map(String);
+      return { ending: found === "unknown" ? undefined : found === "ending", revision: Number(revision) };
     },
 
     async finishEnd(intentId) {
@@ -245,13 +277,14 @@ function readRecorded([found, open, marks]: Reply, updates: DeliveryUpdate[]): R
 }
 
 function readFound(intentId: string, reply: Reply): { kind: "open"; row: DeliveryRow } | Absent {
-  const [found, targets, states, open, attempt, deadline, ending] = reply as [Buffer, ...(Buffer | null)[]];
+  const [found, targets, states, open, attempt, deadline, ending, revision] = reply as [Buffer, ...(Buffer | null)[]];
   const kind = String(found);
   if (kind === "ended" || kind === "unknown") return { kind };
   return {
     kind: "open",
     row: {
       intentId,
+      revision: Number(revision ?? 0),
       targets: String(targets).split("\n"),
       deliveries: Array.from(states!, unpackDelivery),
       open: Number(open),

@@ -1,23 +1,39 @@
 // The scripts of the delivery rows. A row is one hash: t targets joined by newlines, s one byte per node (low nibble state,
-// high nibble attempts), o open deliveries, a attempt, d deadline, e the ending (JSON), r when a rebuild made it; or only x, the
-// tombstone of an ended one.
+// high nibble attempts), o open deliveries, a attempt, d deadline, v the revision (absent = 0), e the ending (JSON) and w the revision
+// that it ends, r when a rebuild made it; or only x, the tombstone of an ended one.
 // KEYS: run marker, row, due timers [, claims]. First element of each reply: what was found.
 
 import { guardedScript } from "./scripts.js";
 
-/** ARGV: targets, states, open, attempt, deadline, then pairs of due time and timer. */
+/**
+ * KEYS: also the claims. ARGV: intent, revision, targets, states, open, attempt, deadline, then pairs of due time and timer. A row of an
+ * earlier revision begins anew: its timers go, and an ending that can no longer be recorded, since the record expects the revision it knew.
+ */
 export const OPEN = guardedScript(`
-if redis.call('HEXISTS', KEYS[2], 's') == 1 then return 'exists' end
-if redis.call('HEXISTS', KEYS[2], 'x') == 1 then return 'ended' end
-redis.call('HSET', KEYS[2], 't', ARGV[1], 's', ARGV[2], 'o', ARGV[3], 'a', ARGV[4], 'd', ARGV[5])
-for i = 6, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end
+local row = redis.call('HMGET', KEYS[2], 's', 'v', 'a', 'e', 'w', 'x')
+local revision = tonumber(ARGV[2])
+if row[1] then
+  local held = tonumber(row[2] or '0')
+  if held == revision then return 'exists' end
+  if held > revision then return 'superseded' end
+  if row[4] and tonumber(row[5] or '0') >= revision then return 'ending' end
+  local timers, attempt = {'end:' .. ARGV[1]}, tonumber(row[3])
+  for i = attempt, attempt + 1 do timers[#timers + 1] = 'retry:' .. ARGV[1] .. ':' .. i end
+  redis.call('ZREM', KEYS[3], unpack(timers))
+  redis.call('HDEL', KEYS[4], unpack(timers))
+  redis.call('HDEL', KEYS[2], 'e', 'w')
+elseif row[6] then return 'ended' end
+redis.call('HSET', KEYS[2], 't', ARGV[3], 's', ARGV[4], 'o', ARGV[5], 'a', ARGV[6], 'd', ARGV[7])
+if revision > 0 then redis.call('HSET', KEYS[2], 'v', ARGV[2]) end
+for i = 8, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end
 return 'opened'`);
 
-/** ARGV: updates, moves, now, end timer. Reply: found, open count, one character per update ('.' or the state it left). */
+/** ARGV: updates, moves, now, end timer, revision. Reply: found, open count, one character per update ('.' or the state it left). */
 export const RECORD = guardedScript(`
-local row = redis.call('HMGET', KEYS[2], 's', 'o', 'e', 'x')
+local row = redis.call('HMGET', KEYS[2], 's', 'o', 'e', 'x', 'v')
 local states = row[1]
 if not states then return {row[4] and 'ended' or 'unknown'} end
+if (row[5] or '0') ~= ARGV[5] then return {'superseded'} end
 if row[3] then return {'ending'} end
 local updates, moves = ARGV[1], ARGV[2]
 local byte, char, sub = string.byte, string.char, string.sub
@@ -61,13 +77,13 @@ redis.call('HSET', KEYS[2], 's', table.concat(pieces), 'o', open)
 if open == 0 then redis.call('ZADD', KEYS[3], ARGV[3], ARGV[4]) end
 return {'recorded', open, replies}`);
 
-/** ARGV: attempt, indexes, due time and name of the next retry timer. Reply: found, one '1' or '.' per index. */
+/** ARGV: attempt, indexes, due time and name of the next retry timer, revision. Reply: found, one '1' or '.' per index. */
 export const BEGIN_ATTEMPT = guardedScript(`
-local row = redis.call('HMGET', KEYS[2], 's', 'a', 'e', 'x')
+local row = redis.call('HMGET', KEYS[2], 's', 'a', 'e', 'x', 'v')
 local states, attempt, indexes = row[1], tonumber(ARGV[1]), ARGV[2]
 if not states then return {row[4] and 'ended' or 'unknown'} end
 if row[3] then return {'ending'} end
-if attempt < tonumber(row[2]) then return {'superseded'} end
+if attempt < tonumber(row[2]) or (row[5] or '0') ~= ARGV[5] then return {'superseded'} end
 local byte, sub, mark = string.byte, string.sub, string.char(attempt * 16)
 local pieces, copied, replies = {}, 1, {}
 for at = 1, #indexes, 2 do
@@ -88,45 +104,51 @@ redis.call('HSET', KEYS[2], 's', table.concat(pieces), 'a', attempt)
 redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[4])
 return {'begun', table.concat(replies)}`);
 
-/** Reply: found, then s a e. */
+/** Reply: found, then s a e v. */
 export const STATES = guardedScript(`
-local row = redis.call('HMGET', KEYS[2], 's', 'a', 'e', 'x')
-if not row[1] then return {row[4] and 'ended' or 'unknown'} end
-return {'open', unpack(row, 1, 3)}`);
+local row = redis.call('HMGET', KEYS[2], 's', 'a', 'e', 'v', 'x')
+if not row[1] then return {row[5] and 'ended' or 'unknown'} end
+return {'open', unpack(row, 1, 4)}`);
 
-/** One more attempt by hand for a dead delivery (state 5); the row's own attempt, which drives the retries, stays. ARGV: index, attempt. */
+/** One more attempt by hand for a dead delivery (state 5); the row's own attempt, which drives the retries, stays. ARGV: index, attempt, revision. */
 export const BEGIN_REPLAY = guardedScript(`
-local row = redis.call('HMGET', KEYS[2], 's', 'e', 'x')
+local row = redis.call('HMGET', KEYS[2], 's', 'e', 'x', 'v')
 local states, index = row[1], tonumber(ARGV[1])
 if not states then return row[3] and 'ended' or 'unknown' end
 if row[2] then return 'ending' end
+if (row[4] or '0') ~= ARGV[3] then return 'superseded' end
 local whole = string.byte(states, index + 1)
 if not whole or whole % 16 ~= 5 then return 'answered' end
 local attempts = math.max(math.floor(whole / 16), tonumber(ARGV[2]))
 redis.call('HSET', KEYS[2], 's', string.sub(states, 1, index) .. string.char(attempts * 16 + 5) .. string.sub(states, index + 2))
 return 'begun'`);
 
-/** Reply: found, then t s o a d e. */
+/** Reply: found, then t s o a d e v. */
 export const READ = guardedScript(`
-local row = redis.call('HMGET', KEYS[2], 't', 's', 'o', 'a', 'd', 'e', 'x')
-if not row[2] then return {row[7] and 'ended' or 'unknown'} end
-return {'open', unpack(row)}`);
+local row = redis.call('HMGET', KEYS[2], 't', 's', 'o', 'a', 'd', 'e', 'v', 'x')
+if not row[2] then return {row[8] and 'ended' or 'unknown'} end
+return {'open', unpack(row, 1, 7)}`);
 
-/** ARGV: ending, due time and name of the end timer. Reply as READ, with the ending that won. */
+/**
+ * ARGV: ending, due time and name of the end timer, revision that it ends. Reply as READ, with the ending that won: the first one, unless
+ * the record will refuse it because a later revision came in between.
+ */
 export const BEGIN_ENDING = guardedScript(`
-local row = redis.call('HMGET', KEYS[2], 't', 's', 'o', 'a', 'd', 'e', 'x')
-if not row[2] then return {row[7] and 'ended' or 'unknown'} end
-if row[6] then return {'open', unpack(row)} end
+local row = redis.call('HMGET', KEYS[2], 't', 's', 'o', 'a', 'd', 'e', 'v', 'x')
+if not row[2] then return {row[8] and 'ended' or 'unknown'} end
+local revision = tonumber(ARGV[4])
+if tonumber(row[7] or '0') > revision then return {'superseded'} end
+if row[6] and tonumber(redis.call('HGET', KEYS[2], 'w') or '0') >= revision then return {'open', unpack(row, 1, 7)} end
 row[6] = ARGV[1]
-redis.call('HSET', KEYS[2], 'e', ARGV[1])
+redis.call('HSET', KEYS[2], 'e', ARGV[1], 'w', ARGV[4])
 redis.call('ZADD', KEYS[3], ARGV[2], ARGV[3])
-return {'begun', unpack(row)}`);
+return {'begun', unpack(row, 1, 7)}`);
 
-/** A rebuilt row does not know of an ending that Redis lost: only the record does. */
+/** Reply: found, revision. A rebuilt row does not know of an ending that Redis lost: only the record does. */
 export const IS_ENDING = guardedScript(`
-local row = redis.call('HMGET', KEYS[2], 's', 'e', 'x', 'r')
-if row[2] or row[3] then return 'ending' end
-return row[1] and not row[4] and 'open' or 'unknown'`);
+local row = redis.call('HMGET', KEYS[2], 's', 'e', 'x', 'r', 'v')
+if row[2] or row[3] then return {'ending', row[5] or '0'} end
+return {row[1] and not row[4] and 'open' or 'unknown', row[5] or '0'}`);
 
 /** ARGV: milliseconds that the tombstone stays, intent. */
 export const FINISH_END = guardedScript(`

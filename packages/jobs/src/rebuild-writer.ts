@@ -13,6 +13,7 @@ const CLEAR_BATCH = 500; // keys per SCAN step
 
 export interface RebuildRow {
   intentId: string;
+  revision: number;
   targets: string[];
   /** One per target, in the same order. */
   deliveries: PackedDelivery[];
@@ -45,7 +46,8 @@ const PUT_ROW = leasedScript(`
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[2], 't', ARGV[2], 's', ARGV[3], 'o', ARGV[4], 'a', ARGV[5], 'd', ARGV[6], 'r', '1')
 if ARGV[7] ~= '' then redis.call('HSET', KEYS[2], 'e', ARGV[7]) end
-for i = 8, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end`);
+if ARGV[8] ~= '0' then redis.call('HSET', KEYS[2], 'v', ARGV[8], 'w', ARGV[8]) end
+for i = 9, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end`);
 const PUT_TIMER = leasedScript(`redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])`);
 const CLEAR = leasedScript(`for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end`);
 
@@ -80,7 +82,7 @@ function rowCall(row: RebuildRow, token: string): ScriptCall {
   const states = packDeliveries(row.deliveries);
   return {
     keys: [LEASE_KEY, rowKey(intentId), DUE_KEY],
-    args: [token, row.targets.join("\n"), states, open, attempt, row.deadlineMs, ending, ...timers],
+    args: [token, row.targets.join("\n"), states, open, attempt, row.deadlineMs, ending, row.revision, ...timers],
   };
 }
 

@@ -19,6 +19,7 @@ beforeEach(() => store.client.flushall());
 
 const row = (intentId: string): RebuildRow => ({
   intentId,
+  revision: 0,
   targets: ["nod_a"],
   deliveries: [{ state: "pending", attempts: 1 }],
   attempt: 1,

@@ -4,6 +4,7 @@ import Type, { type Static } from "typebox";
 import { DELIVERY_STATES } from "./delivery.js";
 import { Timestamp } from "./envelope.js";
 import { IntentId, NodeId, QuoteId } from "./id-schemas.js";
+import { Revision } from "./revision.js";
 
 const FilterVerdict = Type.Object({
   filter: Type.String(),
@@ -40,6 +41,7 @@ const Stage = Type.Object({
   stage: Type.String({ description: "RECORDED, then the type of each event but NODE_RESPONDED" }),
   time: Timestamp,
   after_ms: Milliseconds,
+  revision: Type.Optional(Revision),
   attempt: Type.Optional(Type.Integer()),
   nodes: Type.Optional(Type.Integer({ description: "how many it was about" })),
   node_id: Type.Optional(NodeId),
@@ -49,11 +51,13 @@ const Stage = Type.Object({
 export type TimelineStage = Static<typeof Stage>;
 
 const Sent = Type.Object({
+  revision: Type.Optional(Revision),
   attempt: Type.Integer({ minimum: 1 }),
   time: Type.Optional(Timestamp),
   after_ms: Type.Optional(Milliseconds),
 });
 const Answer = Type.Object({
+  revision: Type.Optional(Revision),
   kind: Type.Union([Type.Literal("ack"), Type.Literal("quote")]),
   status: Type.String(),
   reason: Type.Optional(Type.String()),
@@ -63,6 +67,7 @@ const Answer = Type.Object({
   after_ms: Milliseconds,
 });
 const TimelineQuote = Type.Object({
+  revision: Type.Optional(Revision),
   quote_id: QuoteId,
   stored_at: Timestamp,
   after_ms: Milliseconds,

@@ -32,6 +32,7 @@ export const IntentView = Type.Object({
   ended: Type.Optional(Timestamp),
   request_digest: Digest,
   signature: Type.String(),
+  revision: Type.Integer({ minimum: 0, description: "how often it was amended" }),
   intent: Intent,
   buyer_id: Type.Optional(Type.String()),
   routing: Routing,

@@ -77,6 +77,9 @@ export const ERRORS = {
   deadline_invalid: row(3006, 400, false, "The quote deadline is in the past, too near or too far.", "Choose a deadline inside the limits in the detail."),
   intent_not_found: row(3007, 404, false, "There is no such intent for this caller.", "Check the id and that the key belongs to the posting backend."),
   intent_ended: row(3008, 409, false, "The intent has ended.", "Nothing more can be added to it; post a new one."),
+  revision_mismatch: row(3009, 409, false, "The intent is at another revision than `expected_revision`.", "Read the intent, decide again, and amend with the revision it has."),
+  revisions_too_many: row(3010, 409, false, "The intent has been amended as often as it may be.", "Close it, and post a new one."),
+  amendment_empty: row(3011, 400, false, "The amendment changes nothing.", "Send the members that shall be different; what is left out stands."),
 
   // 4xxx: answers of nodes
   quote_late: row(4001, 409, false, "The quote was stored after the deadline; it is recorded, not ranked.", "Answer earlier: Outcry-Time-Left-Ms tells how long is left."),
@@ -92,10 +95,12 @@ export const ERRORS = {
   quote_validity_ended: row(4011, 409, false, "The quote's `valid_until` is before it was stored.", "Give it a later `valid_until`."),
   quote_audience_mismatch: row(4012, 403, false, "The quote is addressed to another service.", "Set `audience` to the intent's `sender.id`."),
   quote_line_item_unknown: row(4013, 409, false, "The quote prices a line item that the intent does not have.", "Use the ids of the intent's line items."),
+  quote_superseded: row(4014, 409, false, "The quote answers an earlier revision of the intent; it is recorded, not ranked.", "Quote on the newest revision: it was sent to you."),
   ack_digest_mismatch: row(4020, 409, false, "The ack is bound to other intent bytes.", "Acknowledge the digest of the intent as received."),
   ack_intent_unknown: row(4021, 404, false, "The ack answers an intent that is not recorded.", "Acknowledge on the subject of a received intent."),
   ack_not_target: row(4022, 403, false, "The ack answers an intent that was not sent to this node.", "Acknowledge only intents that you received."),
   ack_after_end: row(4023, 409, false, "The ack came after the intent's end.", "Nothing to do; it changes nothing."),
+  ack_superseded: row(4024, 409, false, "The ack is bound to an earlier revision of the intent.", "Nothing to do; acknowledge the newest revision."),
   poison_message: row(4030, 500, false, "A message failed at every delivery and was set aside.", "Read its dead letter: it holds payload and cause."),
 
   // 5xxx: nodes and other resources

@@ -7,6 +7,7 @@ import { Digest, Timestamp } from "./envelope.js";
 import { IntentId, NodeId, QuoteId, ReplayId } from "./id-schemas.js";
 import { LIMITS } from "./limits.js";
 import { Money } from "./money.js";
+import { Revision } from "./revision.js";
 
 const Count = Type.Integer({ minimum: 0 });
 const Counts = Type.Object(
@@ -62,12 +63,27 @@ export const EVENTS = {
       line_items: Count,
     }),
   },
+  INTENT_AMENDED: {
+    schemaVersion: 1,
+    meaning: "The intent was changed; all its deliveries begin anew, and what answered it before counts no more.",
+    repeats: false,
+    data: Type.Object({
+      intent_id: IntentId,
+      revision: Revision,
+      request_digest: Digest,
+      supersedes: Digest,
+      targets: Count,
+      quote_deadline: Timestamp,
+      line_items: Count,
+    }),
+  },
   INTENT_BROADCASTED: {
     schemaVersion: 1,
     meaning: "Fan-out is complete.",
     repeats: false,
     data: Type.Object({
       intent_id: IntentId,
+      revision: Type.Optional(Revision),
       attempt: Type.Integer({ minimum: 1 }),
       targets: Count,
       dispatched: Count,
@@ -79,6 +95,7 @@ export const EVENTS = {
     repeats: true,
     data: Type.Object({
       intent_id: IntentId,
+      revision: Type.Optional(Revision),
       responses: Type.Array(NodeResponse, { minItems: 1, maxItems: LIMITS.responsesPerEventMax }),
     }),
   },
@@ -88,6 +105,7 @@ export const EVENTS = {
     repeats: false,
     data: Type.Object({
       intent_id: IntentId,
+      revision: Type.Optional(Revision),
       quote_id: QuoteId,
       node_id: NodeId,
       quote_type: Type.Union([Type.Literal("firm"), Type.Literal("indicative")]),
@@ -115,7 +133,12 @@ export const EVENTS = {
     schemaVersion: 1,
     meaning: "The intent is being sent again to nodes that have not answered.",
     repeats: false,
-    data: Type.Object({ intent_id: IntentId, attempt: Type.Integer({ minimum: 2 }), node_ids: Type.Array(NodeId) }),
+    data: Type.Object({
+      intent_id: IntentId,
+      revision: Type.Optional(Revision),
+      attempt: Type.Integer({ minimum: 2 }),
+      node_ids: Type.Array(NodeId),
+    }),
   },
   DELIVERY_DEAD_LETTERED: {
     schemaVersion: 1,
@@ -123,6 +146,7 @@ export const EVENTS = {
     repeats: false,
     data: Type.Object({
       intent_id: IntentId,
+      revision: Type.Optional(Revision),
       cause: Type.String(),
       attempts: Type.Integer({ minimum: 1 }),
       node_ids: Type.Array(NodeId),
@@ -145,6 +169,7 @@ export const EVENTS = {
     repeats: false,
     data: Type.Object({
       intent_id: IntentId,
+      revision: Type.Optional(Revision),
       node_ids: Type.Array(NodeId),
       attempt: Type.Integer({ minimum: 2 }),
       replay_id: ReplayId,

@@ -45,9 +45,12 @@ function digestOfParts(parts: readonly string[]): string {
 export const intentId = (callerId: string, idempotencyKey: string): string =>
   derivedId("int", callerId, idempotencyKey);
 
-/** A node's n-th quote on an intent (ordinal from 0): a restarted node repeats it, never doubles it. */
-export const quoteId = (intent: string, node: string, ordinal: number): string =>
-  derivedId("quo", intent, node, String(ordinal));
+/**
+ * A node's n-th quote (ordinal from 0) on one revision of an intent, 0 as it was posted: a restarted node repeats it, never
+ * doubles it.
+ */
+export const quoteId = (intent: string, node: string, ordinal: number, revision = 0): string =>
+  derivedId("quo", intent, node, String(ordinal), ...(revision === 0 ? [] : [String(revision)]));
 
 /** The dispatch receipt of one intent and node. */
 export const receiptId = (intent: string, node: string): string => derivedId("rcp", intent, node);

@@ -1,4 +1,5 @@
 export * from "./ack.js";
+export * from "./amend.js";
 export * from "./api.js";
 export * from "./api-explain.js";
 export * from "./api-dead-letters.js";
@@ -22,6 +23,7 @@ export * from "./public-event.js";
 export * from "./quote.js";
 export * from "./quote-rules.js";
 export * from "./receipt.js";
+export * from "./revision.js";
 export * from "./subjects.js";
 export * from "./time.js";
 export * from "./validate.js";

@@ -1,13 +1,14 @@
 // The intent: what a buyer wants, as nodes see it. Routing and identities are kept apart in IntentRequest and never sent to a node.
 
 import Type, { type Static } from "typebox";
-import { Envelope, PROTOCOL, PROTOCOL_VERSION, Timestamp, Token } from "./envelope.js";
+import { Digest, Envelope, PROTOCOL, PROTOCOL_VERSION, Timestamp, Token } from "./envelope.js";
 import { type ErrorPointer, OutcryError } from "./errors.js";
 import { IntentId, LineItemId, NodeId } from "./id-schemas.js";
 import { newId, newNonce, newTraceId } from "./ids.js";
 import { LIMITS } from "./limits.js";
 import { AmountMinor, Currency } from "./money.js";
 import { normaliseIntent } from "./normalise-intent.js";
+import { atRevision, Revision } from "./revision.js";
 import { type Clock, systemClock, toRfc3339 } from "./time.js";
 import { check } from "./validate.js";
 
@@ -58,6 +59,8 @@ export const IntentPayload = Type.Object({
   quote_type: Type.Union([Type.Literal("firm"), Type.Literal("indicative"), Type.Literal("any")]),
   quote_deadline: Timestamp,
   quotes_per_node_max: Type.Integer({ minimum: 1, maximum: LIMITS.quotesPerNodeMax }),
+  revision: Type.Optional(Revision),
+  supersedes: Type.Optional(Digest),
 });
 export type IntentPayload = Static<typeof IntentPayload>;
 
@@ -112,6 +115,8 @@ export interface BuildIntentOptions {
   sender?: string;
   traceId?: string;
   nonce?: string;
+  /** Of an amended intent: its number, from 1, and the digest of the revision that it replaces. */
+  amends?: { revision: number; supersedes: string };
   clock?: Clock;
 }
 
@@ -130,7 +135,9 @@ export function buildIntent(request: IntentRequest, options: BuildIntentOptions 
   if (normal.deadlineFault !== undefined) {
     throw new OutcryError("deadline_invalid", normal.deadlineFault.detail, { pointers: [normal.deadlineFault] });
   }
-  const { payload } = normal;
+  const { amends } = options;
+  const replacing = amends === undefined ? {} : { ...atRevision(amends.revision), supersedes: amends.supersedes };
+  const payload = { ...normal.payload, ...replacing };
   const intent = {
     protocol: PROTOCOL,
     version: PROTOCOL_VERSION,

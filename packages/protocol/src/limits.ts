@@ -20,6 +20,7 @@ export const LIMITS = {
   targetsMax: 10_000, // one message of the record holds the list
   routingListMax: 1_000, // allow, block, targets as named by a caller
   quotesPerNodeMax: 16, // every quote costs a verification and a place in the ranking
+  intentRevisionsMax: 16, // each goes to all targets anew, and lets each of them store its quotes anew
   quotesPerNodeDefault: 4, // an offer, an alternative and a correction of each
   responsesPerEventMax: 256, // 1,000 responses are 60 kB in every subscriber's queue
   idempotencyKeyCharsMax: 255, // as Stripe; it is hashed, never stored

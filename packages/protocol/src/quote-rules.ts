@@ -8,6 +8,7 @@ import type { Intent } from "./intent.js";
 import { LIMITS } from "./limits.js";
 import { parseCanonical } from "./parse-strict.js";
 import { Quote, totalsAgree } from "./quote.js";
+import { revisionOf } from "./revision.js";
 import { check } from "./validate.js";
 
 /** The quote in these bytes. Throws OutcryError: a json_* code, version_unknown, message_type_wrong, validation_failed. */
@@ -34,19 +35,30 @@ export function subjectRefusal(quote: Quote, subject: { node: string; intent: st
   if (sender.id !== subject.node || in_reply_to !== subject.intent || payload.intent_id !== subject.intent) {
     return "quote_subject_mismatch";
   }
-  return quote.id === quoteId(subject.intent, subject.node, payload.ordinal) ? undefined : "quote_id_underived";
+  const derived = quoteId(subject.intent, subject.node, payload.ordinal, revisionOf(payload));
+  return quote.id === derived ? undefined : "quote_id_underived";
 }
 
-/** Bound to this very intent, and asked for by it. `targeted`: the intent was sent to the node. */
-export function bindingRefusal(
-  quote: Quote,
-  asked: { intent: Intent; requestDigest: string; targeted: boolean },
-): ErrorCode | undefined {
-  const { intent, requestDigest, targeted } = asked;
+export interface Asked {
+  /** Its newest revision. */
+  intent: Intent;
+  requestDigest: string;
+  /** The intent was sent to the node. */
+  targeted: boolean;
+  /** Digests of the revisions before. */
+  earlier?: ReadonlySet<string>;
+}
+
+/** Bound to this very revision of the intent, and asked for by it. */
+export function bindingRefusal(quote: Quote, asked: Asked): ErrorCode | undefined {
+  const { intent, requestDigest, targeted, earlier } = asked;
+  const { payload, audience, request_digest: digest } = quote;
   if (!targeted) return "quote_not_target";
-  if (quote.payload.ordinal >= intent.payload.quotes_per_node_max) return "quote_ordinal_exceeded";
-  if (quote.audience !== intent.sender.id) return "quote_audience_mismatch";
-  return quote.request_digest === requestDigest ? undefined : "quote_digest_mismatch";
+  if (earlier?.has(digest)) return "quote_superseded";
+  if (payload.ordinal >= intent.payload.quotes_per_node_max) return "quote_ordinal_exceeded";
+  if (audience !== intent.sender.id) return "quote_audience_mismatch";
+  const bound = digest === requestDigest && revisionOf(payload) === revisionOf(intent.payload);
+  return bound ? undefined : "quote_digest_mismatch";
 }
 
 /** Currency, sums, line items, and what it supersedes. */
@@ -57,6 +69,7 @@ export function termsRefusal(quote: Quote, intent: Intent): ErrorCode | undefine
   if (!totalsAgree(payload)) return "quote_total_mismatch";
   if (payload.line_items.some((line) => !known.has(line.line_item_id))) return "quote_line_item_unknown";
   const { supersedes } = payload;
-  const earlier = Array.from({ length: payload.ordinal }, (_, ordinal) => quoteId(intent.id, sender.id, ordinal));
+  const revision = revisionOf(payload);
+  const earlier = Array.from({ length: payload.ordinal }, (_, nth) => quoteId(intent.id, sender.id, nth, revision));
   return supersedes === undefined || earlier.includes(supersedes) ? undefined : "quote_supersedes_unknown";
 }

@@ -9,6 +9,7 @@ import type { Intent } from "./intent.js";
 import { LIMITS } from "./limits.js";
 import { type ErrorPointer, OutcryError } from "./errors.js";
 import { type Clock, RFC3339_MS_MAX, systemClock, toRfc3339 } from "./time.js";
+import { atRevision, Revision, revisionOf } from "./revision.js";
 import { check } from "./validate.js";
 
 const text = (max: number = LIMITS.textCharsMax) => Type.String({ minLength: 1, maxLength: max });
@@ -26,6 +27,7 @@ const Charge = Type.Object({ kind: text(64), amount_minor: AmountMinor });
 
 export const QuotePayload = Type.Object({
   intent_id: IntentId,
+  revision: Type.Optional(Revision),
   ordinal: Type.Integer({ minimum: 0, maximum: LIMITS.quotesPerNodeMax - 1 }),
   quote_type: Type.Union([Type.Literal("firm"), Type.Literal("indicative")]),
   line_items: Type.Array(QuoteLine, { minItems: 1, maxItems: LIMITS.lineItemsMax }),
@@ -94,11 +96,12 @@ export function buildQuote(intent: Intent, input: QuoteInput, options: BuildQuot
   const lines = quoteLines(intent, input);
   const charges = (input.charges ?? []).map(({ kind, amountMinor }) => ({ kind, amount_minor: amountMinor }));
   const validUntil = validUntilOf(nowMs, input.validForMs ?? VALIDITY_DEFAULT_MS);
+  const revision = revisionOf(intent.payload);
   const quote = {
     protocol: PROTOCOL,
     version: PROTOCOL_VERSION,
     type: "quote",
-    id: quoteId(intent.id, options.nodeId, options.ordinal),
+    id: quoteId(intent.id, options.nodeId, options.ordinal, revision),
     trace_id: intent.trace_id,
     sender: { id: options.nodeId },
     audience: intent.sender.id,
@@ -109,6 +112,7 @@ export function buildQuote(intent: Intent, input: QuoteInput, options: BuildQuot
     request_digest: options.requestDigest,
     payload: {
       intent_id: intent.id,
+      ...atRevision(revision),
       ordinal: options.ordinal,
       quote_type: input.quoteType ?? "firm",
       line_items: lines,

@@ -23,7 +23,10 @@ export const SUBJECTS = {
   intentEnd: (intent: string) => `ucp.v1.intent.${safe(intent)}.end`,
   /** Revisions and the end of one intent: they exclude each other by expecting the last sequence of this. */
   intentChanges: (intent: string) => `ucp.v1.intent.${safe(intent)}.>`,
+  intentRevision: (intent: string, revision: number) => `ucp.v1.intent.${safe(intent)}.rev.${revision}`,
+  intentRevisions: (intent: string) => `ucp.v1.intent.${safe(intent)}.rev.*`,
   allIntents: "ucp.v1.intent.*",
+  allRevisions: "ucp.v1.intent.*.rev.*",
   allEnds: "ucp.v1.intent.*.end",
   quote: (intent: string, node: string, quote: string) => `quotes.${safe(intent)}.${safe(node)}.${safe(quote)}`,
   quotesOf: (intent: string) => `quotes.${safe(intent)}.>`,
@@ -109,7 +112,7 @@ export function parseAnswer(subject: string): { node: string; intent: string } |
   return isId("nod", node) && isId("int", intent) ? { node, intent } : undefined;
 }
 
-/** `ucp.v1.intent.<id>` with or without what changed it (`.end`) → the intent's id; undefined for any other subject. */
+/** `ucp.v1.intent.<id>` with or without what changed it (`.rev.<n>`, `.end`) → the intent's id; undefined for any other subject. */
 export function parseIntentSubject(subject: string): string | undefined {
   const [ucp, v1, kind, id] = subject.split(".");
   return ucp === "ucp" && v1 === "v1" && kind === "intent" && isId("int", id) ? id : undefined;

@@ -4,6 +4,7 @@ import { createHash, createPrivateKey, createPublicKey, sign, verify } from "nod
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
 import { Ack, buildAck } from "./ack.js";
+import { amendedRequest } from "./amend.js";
 import { buildCancel, Cancel } from "./cancel.js";
 import { canonicalText } from "./canonical.js";
 import { digestOf, intentId, quoteId, receiptId } from "./ids.js";
@@ -38,6 +39,7 @@ const names = [
   "notice_ranked",
   "notice_refused",
   "cancel",
+  "intent_amended",
 ] as const;
 interface Wire {
   backend_id: string;
@@ -46,6 +48,8 @@ interface Wire {
   node_id: string;
   receipt_id: string;
   quote_ids: string[];
+  /** Of the first ordinals on revision 1. */
+  amended_quote_ids: string[];
   keys: { service: Key; node: Key };
   messages: Record<(typeof names)[number], Message>;
 }
@@ -84,6 +88,17 @@ const intent = buildIntent(
   },
 );
 const digest = digestOf(utf8(messages.intent.data));
+const amended = buildIntent(
+  amendedRequest(intent.payload, { budget: null, quote_deadline: "2026-11-20T12:00:45.000Z" }),
+  {
+    id: wire.intent_id,
+    sender: keys.service.owner,
+    traceId: intent.trace_id,
+    nonce: "MDEyMzQ1Njc4OTo7PD0-Pw",
+    clock: at(3_000),
+    amends: { revision: 1, supersedes: digest },
+  },
+);
 const quote = buildQuote(
   intent,
   {
@@ -100,10 +115,14 @@ describe("the fixed vectors", () => {
     expect(intentId(wire.backend_id, wire.idempotency_key)).toBe(wire.intent_id);
     expect(receiptId(wire.intent_id, node)).toBe(wire.receipt_id);
     expect(wire.quote_ids.map((_, ordinal) => quoteId(wire.intent_id, node, ordinal))).toEqual(wire.quote_ids);
+    expect(wire.amended_quote_ids.map((_, ordinal) => quoteId(wire.intent_id, node, ordinal, 1))).toEqual(
+      wire.amended_quote_ids,
+    );
   });
 
   test("intent, quote and acks are what the builders make", () => {
     expect(canonicalText(intent)).toBe(messages.intent.data);
+    expect(canonicalText(amended)).toBe(messages.intent_amended.data);
     expect(canonicalText(quote)).toBe(messages.quote.data);
     expect(canonicalText(buildAck(digest, 1, "accepted"))).toBe(messages.ack.data);
     expect(canonicalText(buildAck(digest, 1, "declined", "no_inventory"))).toBe(messages.ack_declined.data);
@@ -127,11 +146,13 @@ describe("the fixed vectors", () => {
       notice_ranked: SUBJECTS.nodeNotice(node),
       notice_refused: SUBJECTS.nodeNotice(node),
       cancel: SUBJECTS.nodeCancel(node),
+      intent_amended: SUBJECTS.nodeIntent(node),
     });
   });
 
   test.each([
     ["intent", Intent],
+    ["intent_amended", Intent],
     ["quote", Quote],
     ["cancel", Cancel],
     ["ack", Ack],
@@ -153,10 +174,11 @@ describe("the fixed vectors", () => {
   });
 
   test.each([
-    ["intent", "service"],
-    ["quote", "node"],
-    ["cancel", "service"],
-  ] as const)("the %s's digest and signature are over its bytes", (name, party) => {
+    ["intent", "service", "intent"],
+    ["intent_amended", "service", "intent"],
+    ["quote", "node", "quote"],
+    ["cancel", "service", "cancel"],
+  ] as const)("the %s's digest and signature are over its bytes", (name, party, type) => {
     const { data, digest: stated, headers } = messages[name];
     const key = keys[party];
     expect(digestOf(utf8(data))).toBe(stated);
@@ -166,7 +188,7 @@ describe("the fixed vectors", () => {
     expect(JSON.parse(Buffer.from(header, "base64url").toString())).toEqual({
       alg: "EdDSA",
       kid: key.kid,
-      typ: `ucp-${name}+jws`,
+      typ: `ucp-${type}+jws`,
     });
     const input = Buffer.from(`${header}.${Buffer.from(data).toString("base64url")}`);
     expect(verify(null, input, publicKeyOf(key), Buffer.from(signature, "base64url"))).toBe(true);
@@ -193,7 +215,7 @@ describe("docs/protocol.md", () => {
     for (const { kid, x, seed_hex: seed } of Object.values(keys)) {
       for (const part of [kid, x, seed]) expect(page).toContain(part);
     }
-    for (const id of [wire.intent_id, wire.receipt_id, wire.quote_ids[0]!, wire.quote_ids[1]!])
+    for (const id of [wire.intent_id, wire.receipt_id, ...wire.quote_ids.slice(0, 2), wire.amended_quote_ids[0]!])
       expect(page).toContain(id);
   });
 });

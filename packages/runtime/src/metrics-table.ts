@@ -48,6 +48,7 @@ export const METRICS = {
   outcry_ws_buffer_bytes: { kind: "gauge", labels: [], help: "Bytes queued for sockets." },
   outcry_ws_dropped_total: { kind: "counter", labels: ["reason"], help: "Sockets closed by us." },
   outcry_ws_resume_total: { kind: "counter", labels: ["result"], help: "Resumes: full, partial, none." },
+  outcry_amendments_total: { kind: "counter", labels: ["result"], help: "Amendments: amended, replayed, mismatch." },
   outcry_idempotency_total: { kind: "counter", labels: ["result"], help: "POSTs with a key: new, replayed, mismatch." },
   outcry_http_request_seconds: {
     kind: "histogram",

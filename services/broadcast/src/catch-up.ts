@@ -136,9 +136,11 @@ async function addMissed(deps: CatchUpDeps, backlogs: Map<string, Backlog>, ids:
   for (const [position, intent] of intents.entries()) {
     const row = rows[position];
     if (row === undefined || row.ending || row.attempt === 0) continue;
-    for (const node of addressedAmong(intent, backlogs)) {
-      const { state } = unpackDelivery(row.states[intent.indexOf.get(node)!]!);
-      if (ANSWERABLE.has(state)) add(backlogs.get(node)!, { intent, attempt: row.attempt });
+    const sent = row.revision > intent.revision ? await deps.book.refresh(intent.id) : intent;
+    if (sent?.revision !== row.revision) continue; // amended, and about to be sent to all
+    for (const node of addressedAmong(sent, backlogs)) {
+      const { state } = unpackDelivery(row.states[sent.indexOf.get(node)!]!);
+      if (ANSWERABLE.has(state)) add(backlogs.get(node)!, { intent: sent, attempt: row.attempt });
     }
   }
 }

@@ -81,17 +81,43 @@ interface Memory {
 }
 
 function takeAck(deps: CollectDeps, memory: Memory, intent: LoadedIntent, node: string, message: Incoming): void {
-  const nowMs = deps.clock.now();
-  const index = intent.indexOf.get(node);
-  if (index === undefined) return refuse(deps, message, "ack_not_target");
-  const ended = nowMs > intent.deadlineMs + LIMITS.endGraceMs || deps.ended.has(intent.id);
+  if (!intent.indexOf.has(node)) return refuse(deps, message, "ack_not_target");
+  const ended = deps.clock.now() > intent.deadlineMs + LIMITS.endGraceMs || deps.ended.has(intent.id);
   if (ended) return refuse(deps, message, "ack_after_end");
   const ack = memory.usual.read(intent, message.data) ?? readAck(message.data);
   if (ack.kind === "refused") return refuse(deps, message, ack.code);
-  if (ack.value.request_digest !== intent.record.request_digest) return refuse(deps, message, "ack_digest_mismatch");
   if (deps.responses.unrecorded > UNRECORDED_MAX) return refuse(deps, message, "overloaded");
+  const digest = ack.value.request_digest;
+  if (digest === intent.record.request_digest) return recordAck(deps, memory, intent, node, ack.value);
+  if (intent.earlier.has(digest)) return refuse(deps, message, "ack_superseded");
+  void refreshThenRecord(deps, memory, intent, node, ack.value, message);
+}
 
-  const { status, reason, attempt } = ack.value;
+/** Another process may have amended it a moment ago. */
+async function refreshThenRecord(
+  deps: CollectDeps,
+  memory: Memory,
+  intent: LoadedIntent,
+  node: string,
+  ack: Ack,
+  message: Incoming,
+): Promise<void> {
+  if (memory.loading >= LOADING_MAX) return refuse(deps, message, "overloaded");
+  memory.loading += 1;
+  try {
+    const newest = (await deps.book.refreshSeldom(intent.id)) ?? intent;
+    if (ack.request_digest === newest.record.request_digest) recordAck(deps, memory, newest, node, ack);
+    else refuse(deps, message, newest.earlier.has(ack.request_digest) ? "ack_superseded" : "ack_digest_mismatch");
+  } catch (error) {
+    deps.log.warn({ err: error, intent_id: intent.id }, "an ack was not looked at; its node is asked again");
+  } finally {
+    memory.loading -= 1;
+  }
+}
+
+function recordAck(deps: CollectDeps, memory: Memory, intent: LoadedIntent, node: string, ack: Ack): void {
+  const { status, reason, attempt } = ack;
+  const index = intent.indexOf.get(node)!;
   if (!memory.told.add(intent, index, status)) return;
   const response: NodeAnswer = {
     node_id: node,
@@ -99,7 +125,7 @@ function takeAck(deps: CollectDeps, memory: Memory, intent: LoadedIntent, node: 
     status,
     ...(reason === undefined ? {} : { reason }),
     attempt,
-    received_at: toRfc3339(nowMs),
+    received_at: toRfc3339(deps.clock.now()),
   };
   deps.onAck?.(status);
   deps.responses.add(intent, response).catch((error: unknown) => {

@@ -10,7 +10,9 @@ import {
   type EventData,
   type PackedDelivery,
   SUBJECTS,
+  atRevision,
   buildEvent,
+  revisionKey,
   toRfc3339,
 } from "@outcry/protocol";
 
@@ -35,14 +37,19 @@ export async function deadLetter(deps: DeadLetterDeps, intent: LoadedIntent, dea
   const { nodes, attempts, cause } = dead;
   const event = buildEvent(
     "DELIVERY_DEAD_LETTERED",
-    { intent_id: intent.id, cause, attempts, node_ids: nodes.map(({ node }) => node) },
-    { topic: intent.topic, traceId: intent.intent.trace_id, key: [intent.id, String(attempts)], clock: deps.clock },
+    { intent_id: intent.id, ...atRevision(intent.revision), cause, attempts, node_ids: nodes.map(({ node }) => node) },
+    {
+      topic: intent.topic,
+      traceId: intent.intent.trace_id,
+      key: [intent.id, String(attempts), ...revisionKey(intent.revision)],
+      clock: deps.clock,
+    },
   );
   const told = await deps.events.append(event, { beforeEndOf: intent.id });
   if (told.kind === "ended") return;
   await deps.run.during(() =>
     deps.rows.markDead(
-      intent.id,
+      intent,
       nodes.map(({ index }) => index),
     ),
   );
@@ -56,7 +63,8 @@ export async function writeLettersOfRow(
   history: readonly Event[],
 ): Promise<void> {
   const found = await deps.run.during(() => deps.rows.read(intent.id));
-  if (found.kind === "open") await writeLetters(deps, intent, found.row.deliveries, history);
+  if (found.kind !== "open" || found.row.revision !== intent.revision) return;
+  await writeLetters(deps, intent, found.row.deliveries, history);
 }
 
 /** One letter for each delivery that is dead and was told to be, with the cause that the log names. */

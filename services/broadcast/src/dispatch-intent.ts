@@ -1,12 +1,13 @@
-// Takes a recorded intent to its nodes: INTENT_CREATED, delivery rows, fan-out, INTENT_BROADCASTED. Each step may be
-// repeated after a crash between any two of them; none is done twice in effect.
+// Takes a recorded intent, or an amendment of it, to its nodes: INTENT_CREATED or INTENT_AMENDED, delivery rows, fan-out,
+// INTENT_BROADCASTED. Each step may be repeated after a crash between any two of them; none is done twice in effect.
 
 import type { DeliveryRows, RunKeeper } from "@outcry/jobs";
-import { type EventLog, type IntentBook, type LoadedIntent, readEnd } from "@outcry/delivery";
+import { type EventLog, type IntentBook, type LoadedIntent, readEnd, revisionsOf } from "@outcry/delivery";
 import type { Backbone, Stored } from "@outcry/backbone";
-import { type Clock, buildEvent } from "@outcry/protocol";
+import { type Clock, atRevision, buildEvent, revisionKey } from "@outcry/protocol";
 import { fanOut } from "./fan-out.js";
 import type { KnownIntents } from "./known-intents.js";
+import { tellAmendments } from "./tell-amendments.js";
 
 // A dispatch within this meets no end but one that it can see in Redis; a later one reads the record first.
 const FRESH_MS = 1_000;
@@ -24,33 +25,49 @@ export interface DispatchDeps {
 }
 
 export async function dispatchIntent(deps: DispatchDeps, stored: Stored, repeated: boolean): Promise<void> {
-  const startedMs = deps.clock.now();
   const intent = deps.book.adopt(stored);
   await appendCreated(deps, intent);
+  if (intent.revision > 0) return; // amended before it was sent: the amendment is on its way to this place
+  await dispatch(deps, intent, repeated);
+}
+
+/** What was sent before it is taken back by it: its deliveries begin anew, at the same nodes. */
+export async function dispatchAmendment(deps: DispatchDeps, stored: Stored): Promise<void> {
+  const intent = await deps.book.adoptRevision(stored);
+  await appendCreated(deps, intent);
+  await tellAmendments(deps, intent);
+  // The newest alone is sent, whichever message brought us here.
+  await dispatch(deps, intent, true);
+}
+
+async function dispatch(deps: DispatchDeps, intent: LoadedIntent, repeated: boolean): Promise<void> {
+  const startedMs = deps.clock.now();
   if (await hasEnded(deps, intent, repeated)) return;
 
   const inTime = deps.clock.now() < intent.deadlineMs;
   const opened = await deps.run.during(() =>
     deps.rows.open({
-      intentId: intent.id,
+      intent,
       targets: intent.record.targets,
       deadlineMs: intent.deadlineMs,
       retryDueMs: deps.clock.now() + deps.ackTimeoutMs,
       attempted: inTime,
     }),
   );
-  if (opened === "ended" || !inTime) return; // the deadline's timer writes the end
+  if (opened !== "opened" && opened !== "exists") return; // what ends it, or amends it, tells the rest
+  if (!inTime) return; // the deadline's timer writes the end
 
   const nodes = opened === "opened" ? intent.record.targets : await stillPending(deps, intent);
   if (nodes === undefined) return; // ending: what is left to tell is told with the end
   await fanOut(deps, intent, 1, nodes);
   await appendBroadcasted(deps, intent, repeated || opened === "exists" || !isFresh(deps, intent));
-  deps.broadcasted.add(intent.id);
+  deps.broadcasted.add(intent.record.request_digest);
   deps.onDispatched?.(intent, deps.clock.now() - startedMs);
 }
 
 /** Nothing precedes it on its topic: the subject itself excludes a second one. */
-export async function appendCreated(deps: Pick<DispatchDeps, "events" | "clock">, intent: LoadedIntent): Promise<void> {
+export async function appendCreated(deps: Pick<DispatchDeps, "events" | "clock">, newest: LoadedIntent): Promise<void> {
+  const [intent] = revisionsOf(newest); // as it was posted, also when it is told behind an amendment
   const { payload } = intent.intent;
   const event = buildEvent(
     "INTENT_CREATED",
@@ -74,10 +91,10 @@ async function hasEnded(deps: DispatchDeps, intent: LoadedIntent, repeated: bool
 
 const isFresh = (deps: DispatchDeps, intent: LoadedIntent): boolean => deps.clock.now() - intent.storedMs < FRESH_MS;
 
-/** Undefined when the intent ends just now. */
+/** Undefined when the intent ends just now, or is amended. */
 async function stillPending(deps: DispatchDeps, intent: LoadedIntent): Promise<string[] | undefined> {
   const found = await deps.run.during(() => deps.rows.pending(intent.id));
-  if (found.kind !== "open" || found.ending !== undefined) return undefined;
+  if (found.kind !== "open" || found.ending !== undefined || found.revision !== intent.revision) return undefined;
   return found.pending.map(({ node }) => node);
 }
 
@@ -90,8 +107,13 @@ export async function appendBroadcasted(
   const targets = intent.record.targets.length;
   const event = buildEvent(
     "INTENT_BROADCASTED",
-    { intent_id: intent.id, attempt: 1, targets, dispatched: targets },
-    { topic: intent.topic, traceId: intent.intent.trace_id, key: [intent.id], clock: deps.clock },
+    { intent_id: intent.id, ...atRevision(intent.revision), attempt: 1, targets, dispatched: targets },
+    {
+      topic: intent.topic,
+      traceId: intent.intent.trace_id,
+      key: [intent.id, ...revisionKey(intent.revision)],
+      clock: deps.clock,
+    },
   );
   await deps.events.append(event, late ? { beforeEndOf: intent.id } : {});
 }

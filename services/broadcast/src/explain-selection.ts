@@ -2,7 +2,7 @@
 // keeps the changes of each node) and as it is now.
 
 import type { Bucket, BucketEntry } from "@outcry/backbone";
-import type { LoadedIntent } from "@outcry/delivery";
+import { type LoadedIntent, revisionsOf } from "@outcry/delivery";
 import { type ExplainView, type NodeRecord, type SelectionVerdict, needOf } from "@outcry/protocol";
 import { type RegistryIndex, createRegistryIndex, explainNode } from "@outcry/selection";
 
@@ -16,9 +16,10 @@ const decoder = new TextDecoder();
 
 export async function explainSelection(
   { nodes, registry }: ExplainDeps,
-  intent: LoadedIntent,
+  newest: LoadedIntent,
   nodeId: string,
 ): Promise<ExplainView> {
+  const [intent] = revisionsOf(newest); // an amendment chooses nobody
   const { record } = intent;
   const past = await nodeAt(nodes, nodeId, record.registry_revision);
   const atSelection =

@@ -9,6 +9,7 @@ import {
   countDeliveries,
   decodeEndRecord,
   decodeEvent,
+  foldIntent,
   quoteOutcomes,
   readTopic,
   storedQuotes,
@@ -28,11 +29,13 @@ import {
   buildEvent,
   canonicalize,
   parseIntentSubject,
+  revisionOf,
 } from "@outcry/protocol";
 import { type SigningKey, signEnvelope } from "@outcry/signing";
 import { writeLetters } from "./dead-letter.js";
 import { appendBroadcasted, appendCreated } from "./dispatch-intent.js";
 import type { KnownIntents } from "./known-intents.js";
+import { tellAmendments } from "./tell-amendments.js";
 
 // How long the end event waits for quotes that are still being judged: a killed worker's job runs again after about 10 s.
 const JUDGED_WITHIN_MS = 30_000;
@@ -58,10 +61,11 @@ export interface FinishDeps {
 
 export async function finishIntent(deps: FinishDeps, stored: Stored, repeated: boolean): Promise<void> {
   const end = decodeEndRecord(stored.data);
-  const intent = await deps.book.get(parseIntentSubject(stored.subject)!);
+  const intent = await endedIntent(deps, parseIntentSubject(stored.subject)!, revisionOf(end));
   if (intent === undefined) throw new TypeError(`an end without its intent: ${stored.subject}`);
   deps.ended.add(intent.id);
   await appendCreated(deps, intent); // cancelled before it was dispatched: its first event is still its creation
+  await tellAmendments(deps, intent);
   await broadcastTold(deps, intent, end);
   await lettersWritten(deps, intent, end);
   await quotesJudged(deps, intent, end);
@@ -72,15 +76,23 @@ export async function finishIntent(deps: FinishDeps, stored: Stored, repeated: b
   deps.onEnded?.(end.outcome, countDeliveries(unpackDeliveries(end.deliveries)));
 }
 
+async function endedIntent({ book }: FinishDeps, id: string, revision: number): Promise<LoadedIntent | undefined> {
+  const known = await book.get(id);
+  return known !== undefined && known.revision < revision ? book.refresh(id) : known;
+}
+
 /** An intent that was answered at once may end before its dispatcher has told the broadcast, or died over it: told here. */
 async function broadcastTold(deps: FinishDeps, intent: LoadedIntent, end: EndRecord): Promise<void> {
   const wasSent = unpackDeliveries(end.deliveries).some(({ attempts }) => attempts > 0);
-  if (!wasSent || deps.broadcasted.has(intent.id) || (await hasBroadcasted(deps.backbone, intent))) return;
+  if (!wasSent || deps.broadcasted.has(intent.record.request_digest) || (await hasBroadcasted(deps.backbone, intent)))
+    return;
   await appendBroadcasted(deps, intent, true);
 }
 
-/** It stands among the first events, behind the creation and perhaps a few answers. */
+/** It stands among the first events, behind the creation and perhaps a few answers; an amendment's stands anywhere. */
 async function hasBroadcasted(backbone: Backbone, intent: LoadedIntent): Promise<boolean> {
+  if (intent.revision > 0)
+    return foldIntent(intent.record.targets, await readTopic(backbone, intent.topic)).broadcasted;
   const { messages } = await readBatch(backbone, STREAMS.events, { seq: 1, filter: intent.topic, batch: 16 });
   return messages.some(({ data }) => decodeEvent(data).type === "INTENT_BROADCASTED");
 }

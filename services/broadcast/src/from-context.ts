@@ -124,6 +124,7 @@ function pipelineMetrics(metrics: Metrics): PipelineMetrics {
       for (const [state, count] of Object.entries(counts))
         if (count > 0) metrics.count("outcry_deliveries_total", { outcome: state }, count);
     },
+    amended: (result) => metrics.count("outcry_amendments_total", { result }),
     posted(result) {
       metrics.count("outcry_idempotency_total", { result });
       if (result === "accepted") metrics.count("outcry_intents_total", { status: result });

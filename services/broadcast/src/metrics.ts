@@ -7,6 +7,7 @@ export interface PipelineMetrics {
   dispatched: (intent: LoadedIntent, tookMs: number) => void;
   ack: (status: string) => void;
   posted: (result: "accepted" | "replayed" | "mismatch") => void;
+  amended: (result: "amended" | "replayed" | "mismatch") => void;
   ackRefused: (code: string) => void;
   retried: (nodes: number) => void;
   /** Intents that were sent once more to a node that came back. */

@@ -1,6 +1,6 @@
 // The moving part of the broadcast service: everything between a recorded intent and its end. Any number of processes may run it.
 
-import { type RunningConsumer, type Stored, runConsumer } from "@outcry/backbone";
+import { type RunningConsumer, type Stored, runConsumer, subjectMatches } from "@outcry/backbone";
 import {
   type Platform,
   type ResponseLog,
@@ -16,7 +16,7 @@ import type { SigningKeys } from "./access/signing-keys.js";
 import { answerCatchUps } from "./catch-up.js";
 import { collectAcks } from "./collect-acks.js";
 import { deadLetter } from "./dead-letter.js";
-import { type DispatchDeps, dispatchIntent } from "./dispatch-intent.js";
+import { type DispatchDeps, dispatchAmendment, dispatchIntent } from "./dispatch-intent.js";
 import { type EndDeps, endWhenDue } from "./end-intent.js";
 import { FloodGate } from "./flood-gate.js";
 import { KnownIntents } from "./known-intents.js";
@@ -168,6 +168,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     .catch((error: unknown) => log.warn({ err: error }, "replays that ran before are taken up at the next start"));
   const consumers = [
     consume("dispatch", SUBJECTS.allIntents, (stored, repeated) => dispatchIntent(dispatchDeps, stored, repeated)),
+    consume("amend", SUBJECTS.allRevisions, (stored) => dispatchAmendment(dispatchDeps, stored)),
     consume("finish", SUBJECTS.allEnds, (stored, repeated) => finishIntent(finishDeps, stored, repeated)),
   ];
   const acks = collectAcks({
@@ -227,6 +228,7 @@ async function handOver(
     return "sent";
   }
   if (stored.subject.endsWith(".end")) await finishIntent(finishDeps, stored, true);
+  else if (subjectMatches(SUBJECTS.allRevisions, stored.subject)) await dispatchAmendment(dispatchDeps, stored);
   else await dispatchIntent(dispatchDeps, stored, true);
   return "handled";
 }
@@ -238,10 +240,11 @@ async function giveUpTimer(
   claim: TimerClaim,
   cause: unknown,
 ): Promise<void> {
-  const intent = await platform.book.get(claim.intentId);
+  const intent = await platform.book.refresh(claim.intentId);
   const found = await platform.run.during(() => platform.rows.pending(claim.intentId));
   platform.log.error({ err: cause, timer: claim.member }, "a timer was given up");
   if (intent === undefined || found.kind !== "open") return;
+  if (found.revision !== intent.revision) throw new OutcryError("timed_out", `${intent.id} was amended meanwhile`);
   if (claim.kind !== "retry") throw new OutcryError("internal", `${claim.member} must end its intent`, { cause });
   if (found.pending.length === 0) return;
   await deadLetter(deps, intent, {

@@ -4,6 +4,7 @@ import type { Backbone } from "@outcry/backbone";
 import {
   type EndRecord,
   type FoldedDelivery,
+  type IntentBook,
   type LoadedIntent,
   type QuoteOutcome,
   type StoredQuote,
@@ -12,6 +13,7 @@ import {
   quoteOutcomes,
   readEnd,
   readTopic,
+  revisionsOf,
   storedQuotes,
   unpackDeliveries,
 } from "@outcry/delivery";
@@ -27,6 +29,7 @@ import {
   type QuotesView,
   type Receipt,
   receiptId,
+  revisionOf,
   toRfc3339,
 } from "@outcry/protocol";
 import { type RankableQuote, rankQuotes } from "@outcry/selection";
@@ -35,6 +38,7 @@ const POLL_MS = 40; // of a long poll: one script call each
 
 export interface ReadDeps {
   backbone: Backbone;
+  book: IntentBook;
   rows: DeliveryRows;
   run: RunKeeper;
   clock: Clock;
@@ -43,33 +47,53 @@ export interface ReadDeps {
 type Ended = { end: EndRecord; storedMs: number } | undefined;
 
 export interface Standing {
+  /** The newest revision, or the one that has ended. */
+  intent: LoadedIntent;
   ended: Ended;
   deliveries: PackedDelivery[];
 }
 
 /** Deliveries in the order of the targets. */
-export async function standing(deps: ReadDeps, intent: LoadedIntent): Promise<Standing> {
-  const ended = await readEnd(deps.backbone, intent.id);
-  if (ended !== undefined) return { ended, deliveries: unpackDeliveries(ended.end.deliveries) };
-  const found = await deps.run.during(() => deps.rows.read(intent.id));
-  if (found.kind === "open") return { ended, deliveries: found.row.deliveries };
+export async function standing(deps: ReadDeps, known: LoadedIntent): Promise<Standing> {
+  const ended = await readEnd(deps.backbone, known.id);
+  if (ended !== undefined) return standingAtEnd(deps, known, ended);
+  const found = await deps.run.during(() => deps.rows.read(known.id));
+  if (found.kind === "open") {
+    const { revision, deliveries } = found.row;
+    const intent = await atLeast(deps, known, revision);
+    // An amendment that is recorded and not yet on its way: all of its deliveries are to come.
+    return { intent, ended, deliveries: intent.revision === revision ? deliveries : notSent(intent) };
+  }
   // Recorded and not yet dispatched, or ended between the two reads.
-  const again = found.kind === "ended" ? await readEnd(deps.backbone, intent.id) : undefined;
-  if (again !== undefined) return { ended: again, deliveries: unpackDeliveries(again.end.deliveries) };
-  return { ended, deliveries: intent.record.targets.map(() => ({ state: "pending", attempts: 0 })) };
+  const again = found.kind === "ended" ? await readEnd(deps.backbone, known.id) : undefined;
+  return again === undefined ? { intent: known, ended, deliveries: notSent(known) } : standingAtEnd(deps, known, again);
 }
 
-export async function viewIntent(deps: ReadDeps, intent: LoadedIntent): Promise<IntentView> {
-  const { ended, deliveries } = await standing(deps, intent);
+async function standingAtEnd(deps: ReadDeps, known: LoadedIntent, ended: NonNullable<Ended>): Promise<Standing> {
+  const intent = await atLeast(deps, known, revisionOf(ended.end));
+  return { intent, ended, deliveries: unpackDeliveries(ended.end.deliveries) };
+}
+
+/** Another process may have amended it since it was loaded here: row and end say which revision they are of. */
+async function atLeast({ book }: ReadDeps, known: LoadedIntent, revision: number): Promise<LoadedIntent> {
+  return revision > known.revision ? ((await book.refresh(known.id)) ?? known) : known;
+}
+
+const notSent = ({ record }: LoadedIntent): PackedDelivery[] =>
+  record.targets.map(() => ({ state: "pending", attempts: 0 }));
+
+export async function viewIntent(deps: ReadDeps, known: LoadedIntent): Promise<IntentView> {
+  const { intent, ended, deliveries } = await standing(deps, known);
   const { record } = intent;
   return {
     id: intent.id,
     status: statusOf(ended),
-    created: intent.intent.created,
+    created: revisionsOf(intent)[0].intent.created,
     quote_deadline: intent.intent.payload.quote_deadline,
     ...(ended === undefined ? {} : { ended: toRfc3339(ended.storedMs) }),
     request_digest: record.request_digest,
     signature: record.signature,
+    revision: intent.revision,
     intent: intent.intent,
     ...(record.buyer_id === undefined ? {} : { buyer_id: record.buyer_id }),
     routing: record.routing,
@@ -87,6 +111,7 @@ export const linksOf = (id: string): Record<string, string> => ({
   receipts: `/v1/intents/${id}/receipts`,
   quotes: `/v1/intents/${id}/quotes`,
   timeline: `/v1/intents/${id}/timeline`,
+  amend: `/v1/intents/${id}/amend`,
   cancel: `/v1/intents/${id}/cancel`,
 });
 
@@ -146,12 +171,17 @@ const reasonOf = (delivery: FoldedDelivery | undefined, state: DeliveryState): {
   delivery?.reason !== undefined && delivery.state === state ? { reason: delivery.reason } : {};
 
 /** Ranked by a method that anyone can recompute; the rest with the reason why it is not ranked. */
-export async function viewQuotes(deps: ReadDeps, intent: LoadedIntent): Promise<QuotesView> {
-  const [ended, stored] = [await readEnd(deps.backbone, intent.id), await storedQuotes(deps.backbone, intent.id)];
+export async function viewQuotes(deps: ReadDeps, known: LoadedIntent): Promise<QuotesView> {
+  const ended = await readEnd(deps.backbone, known.id);
+  const intent =
+    ended === undefined
+      ? ((await deps.book.refresh(known.id)) ?? known)
+      : await atLeast(deps, known, revisionOf(ended.end));
+  const stored = await storedQuotes(deps.backbone, intent.id);
   const outcomes = await quoteOutcomes(deps.backbone, intent, stored);
   const counting = stored.filter(
     (found): found is ReadableQuote =>
-      found.quote !== undefined &&
+      found.quote?.request_digest === intent.record.request_digest &&
       outcomes.get(found.quoteId)?.kind === "received" &&
       found.seq <= (ended?.end.quotes_through ?? Infinity),
   );
@@ -175,7 +205,10 @@ export async function viewQuotes(deps: ReadDeps, intent: LoadedIntent): Promise<
     })),
     unranked: stored
       .filter(({ quoteId }) => !inRanking.has(quoteId))
-      .map((found) => ({ ...placeOf(found), code: why.get(found.quoteId) ?? codeOf(outcomes.get(found.quoteId)) })),
+      .map((found) => ({
+        ...placeOf(found),
+        code: why.get(found.quoteId) ?? codeOf(intent, found, outcomes.get(found.quoteId)),
+      })),
   };
 }
 
@@ -196,7 +229,8 @@ const rankable = ({ quoteId, nodeId, seq, quote: { payload } }: ReadableQuote): 
   supersedes: payload.supersedes,
 });
 
-function codeOf(outcome: QuoteOutcome | undefined): string {
+function codeOf({ earlier }: LoadedIntent, { quote }: StoredQuote, outcome: QuoteOutcome | undefined): string {
   if (outcome === undefined) return "processing";
+  if (quote !== undefined && earlier.has(quote.request_digest)) return "superseded";
   return outcome.kind === "refused" ? outcome.code : "intent_ended";
 }

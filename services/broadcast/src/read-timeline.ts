@@ -17,7 +17,9 @@ import {
   type TimelineNode,
   type TimelineStage,
   type TimelineView,
+  atRevision,
   parseRfc3339,
+  revisionOf,
   toRfc3339,
 } from "@outcry/protocol";
 import { type ReadDeps, standing, statusOf } from "./read-intent.js";
@@ -39,10 +41,10 @@ interface Sources {
 
 export async function readTimeline(
   deps: ReadDeps,
-  intent: LoadedIntent,
+  known: LoadedIntent,
   request: TimelineRequest,
 ): Promise<TimelineView> {
-  const { ended, deliveries } = await standing(deps, intent);
+  const { intent, ended, deliveries } = await standing(deps, known);
   const [events, quotes] = [await readTopic(deps.backbone, intent.topic), await storedQuotes(deps.backbone, intent.id)];
   const sources = { intent, events, quotes, outcomes: await quoteOutcomes(deps.backbone, intent, quotes) };
   const { targets } = intent.record;
@@ -76,6 +78,7 @@ function stagesOf({ intent, events }: Sources): TimelineStage[] {
 
 /** The fields that events share by name; what only one type has is read in the event itself. */
 interface CommonData {
+  revision?: number;
   attempt?: number;
   attempts?: number;
   node_ids?: string[];
@@ -87,13 +90,14 @@ interface CommonData {
 }
 
 function stageOf(intent: LoadedIntent, { type, time, data }: Event): TimelineStage {
-  const { attempt, attempts, node_ids, targets, node_id, quote_id, cause, reason } = data as CommonData;
+  const { revision, attempt, attempts, node_ids, targets, node_id, quote_id, cause, reason } = data as CommonData;
   const made = attempt ?? attempts;
   const nodes = node_ids?.length ?? targets;
   const detail = cause ?? reason;
   return {
     stage: type,
     ...at(intent, time),
+    ...(revision === undefined ? {} : { revision }),
     ...(made === undefined ? {} : { attempt: made }),
     ...(nodes === undefined ? {} : { nodes }),
     ...(node_id === undefined ? {} : { node_id }),
@@ -125,20 +129,21 @@ const emptyNode = (node_id: string, state: DeliveryState): TimelineNode => ({
 });
 
 function addEvent(intent: LoadedIntent, wanted: Map<string, TimelineNode>, { type, time, data }: Event): void {
+  const of = atRevision(revisionOf(data as { revision?: number }));
   switch (type) {
     case "INTENT_BROADCASTED":
-      for (const node of wanted.values()) node.attempts.push({ attempt: 1, ...at(intent, time) });
+      for (const node of wanted.values()) node.attempts.push({ ...of, attempt: 1, ...at(intent, time) });
       return;
     case "DELIVERY_RETRYING":
     case "DELIVERY_REPLAYED": {
       const { node_ids, attempt } = data as EventData<"DELIVERY_RETRYING" | "DELIVERY_REPLAYED">;
-      for (const id of node_ids) wanted.get(id)?.attempts.push({ attempt, ...at(intent, time) });
+      for (const id of node_ids) wanted.get(id)?.attempts.push({ ...of, attempt, ...at(intent, time) });
       return;
     }
     case "NODE_RESPONDED":
       for (const answer of (data as EventData<"NODE_RESPONDED">).responses) {
         const node = wanted.get(answer.node_id);
-        if (node !== undefined) addAnswer(intent, node, answer);
+        if (node !== undefined) addAnswer(intent, node, { ...of, ...answer });
       }
       return;
     default:
@@ -150,11 +155,15 @@ function addEvent(intent: LoadedIntent, wanted: Map<string, TimelineNode>, { typ
 function addAnswer(
   intent: LoadedIntent,
   node: TimelineNode,
-  { kind, status, reason, attempt, quote_id, received_at }: EventData<"NODE_RESPONDED">["responses"][number],
+  answer: EventData<"NODE_RESPONDED">["responses"][number] & { revision?: number },
 ): void {
-  const known = node.answers.some((one) => one.kind === kind && one.status === status && one.quote_id === quote_id);
+  const { revision, kind, status, reason, attempt, quote_id, received_at } = answer;
+  const known = node.answers.some(
+    (one) => one.kind === kind && one.status === status && one.quote_id === quote_id && one.revision === revision,
+  );
   if (known) return;
   node.answers.push({
+    ...(revision === undefined ? {} : { revision }),
     kind,
     status,
     ...(reason === undefined ? {} : { reason }),
@@ -167,18 +176,21 @@ function addAnswer(
 /** An attempt whose event is not there (yet) shows without a time: its fan-out is under way, or its process died over it. */
 function addUntoldAttempts(intent: LoadedIntent, events: readonly Event[], wanted: Map<string, TimelineNode>): void {
   const folded = foldIntent(intent.record.targets, events);
+  const of = atRevision(folded.revision);
+  const newest = (one: { revision?: number | undefined }) => revisionOf(one) === folded.revision;
   for (const node of wanted.values()) {
-    const answered = Math.max(0, ...node.answers.map(({ attempt }) => attempt ?? 1));
+    const answered = Math.max(0, ...node.answers.filter(newest).map(({ attempt }) => attempt ?? 1));
     const made = Math.max(folded.deliveries.get(node.node_id)!.attempts, answered);
-    for (let attempt = 1; attempt <= made; attempt++)
-      if (!node.attempts.some((one) => one.attempt === attempt)) node.attempts.push({ attempt });
-    node.attempts.sort((one, other) => one.attempt - other.attempt);
+    const known = new Set(node.attempts.filter(newest).map(({ attempt }) => attempt));
+    for (let attempt = 1; attempt <= made; attempt++) if (!known.has(attempt)) node.attempts.push({ ...of, attempt });
+    node.attempts.sort((one, other) => revisionOf(one) - revisionOf(other) || one.attempt - other.attempt);
   }
 }
 
 function quoteOf({ intent, outcomes }: Sources, quote: StoredQuote): TimelineNode["quotes"][number] {
   const outcome = outcomes.get(quote.quoteId);
   return {
+    ...atRevision(revisionOf(quote.quote?.payload ?? {})),
     quote_id: quote.quoteId,
     stored_at: toRfc3339(quote.storedMs),
     after_ms: quote.storedMs - intent.storedMs,

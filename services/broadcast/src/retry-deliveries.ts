@@ -12,7 +12,7 @@ import {
   readTopic,
 } from "@outcry/delivery";
 import type { DeliveryRows, RunKeeper, TimerClaim } from "@outcry/jobs";
-import { type Clock, type Event, LIMITS, buildEvent, parseRfc3339 } from "@outcry/protocol";
+import { type Clock, type Event, LIMITS, atRevision, buildEvent, parseRfc3339, revisionKey } from "@outcry/protocol";
 import { deadLetter, type DeadLetterDeps, writeLettersOfRow } from "./dead-letter.js";
 import { fanOut } from "./fan-out.js";
 
@@ -65,7 +65,7 @@ export async function retryDeliveries(deps: RetryDeps, claim: TimerClaim): Promi
   if (found.kind !== "open" || found.ending !== undefined) return undefined;
   const nowMs = deps.clock.now();
   if (nowMs >= found.deadlineMs) return undefined;
-  const intent = await deps.book.get(claim.intentId);
+  const intent = await ofRevision(deps, claim.intentId, found.revision);
   if (intent === undefined) return undefined;
 
   const settledAtMs = deps.settledAtMs(intent);
@@ -73,6 +73,13 @@ export async function retryDeliveries(deps: RetryDeps, claim: TimerClaim): Promi
   if (found.pending.length === 0) return undefined;
   if (nowMs < settledAtMs) return repeatAttempt(deps, intent, found.attempt, found.pending, settledAtMs);
   return nextAttempt(deps, intent, claim.attempt ?? found.attempt + 1, found.pending);
+}
+
+/** The intent as the row has it. Undefined when it was amended since: the row begins anew, with a timer of its own. */
+async function ofRevision(deps: RetryDeps, id: string, revision: number): Promise<LoadedIntent | undefined> {
+  const known = await deps.book.get(id);
+  const intent = known !== undefined && known.revision < revision ? await deps.book.refresh(id) : known;
+  return intent?.revision === revision ? intent : undefined;
 }
 
 /** At growing distances, and once when all has settled: nodes that come back to a backlog are not asked faster than they answer. */
@@ -96,8 +103,13 @@ async function repeatAttempt(
 async function nextAttempt(deps: RetryDeps, intent: LoadedIntent, attempt: number, pending: Pending): Promise<Again> {
   const event = buildEvent(
     "DELIVERY_RETRYING",
-    { intent_id: intent.id, attempt, node_ids: pending.map(({ node }) => node) },
-    { topic: intent.topic, traceId: intent.intent.trace_id, key: [intent.id, String(attempt)], clock: deps.clock },
+    { intent_id: intent.id, ...atRevision(intent.revision), attempt, node_ids: pending.map(({ node }) => node) },
+    {
+      topic: intent.topic,
+      traceId: intent.intent.trace_id,
+      key: [intent.id, String(attempt), ...revisionKey(intent.revision)],
+      clock: deps.clock,
+    },
   );
   // Told before it is sent: a rebuild that reads the log never counts too few attempts.
   const told = await deps.events.append(event, { beforeEndOf: intent.id });
@@ -105,7 +117,7 @@ async function nextAttempt(deps: RetryDeps, intent: LoadedIntent, attempt: numbe
   const nextDueMs = deps.clock.now() + deps.ackTimeoutMs + backoffMs(attempt, deps.random);
   const begun = await deps.run.during(() =>
     deps.rows.beginAttempt(
-      intent.id,
+      intent,
       attempt,
       pending.map(({ index }) => index),
       nextDueMs,
@@ -131,7 +143,7 @@ async function giveUp(deps: RetryDeps, intent: LoadedIntent, attempts: number, s
   const history = await readTopic(deps.backbone, intent.topic);
   await recordWhatTheLogKnows(deps, intent, history);
   const found = await deps.run.during(() => deps.rows.pending(intent.id));
-  if (found.kind !== "open") return undefined;
+  if (found.kind !== "open" || found.revision !== intent.revision) return undefined;
   if (found.pending.length === 0) {
     await writeLettersOfRow(deps, intent, history); // a process that gave up before may have died ahead of them
     return undefined;
@@ -152,9 +164,10 @@ function lastAttemptMs(history: readonly Event[]): number {
 /** Rows follow the log. After an outage of Redis they may lag, and a node that answered must not be called dead. */
 async function recordWhatTheLogKnows(deps: RetryDeps, intent: LoadedIntent, history: readonly Event[]): Promise<void> {
   const folded = foldIntent(intent.record.targets, history);
+  if (folded.revision !== intent.revision) return;
   const updates = intent.record.targets.flatMap((node, index) => {
     const { state } = folded.deliveries.get(node)!;
     return state === "pending" ? [] : [{ index, to: state }];
   });
-  if (updates.length > 0) await deps.run.during(() => deps.rows.record([{ intentId: intent.id, updates }]));
+  if (updates.length > 0) await deps.run.during(() => deps.rows.record([{ intent, updates }]));
 }

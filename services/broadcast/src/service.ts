@@ -6,6 +6,7 @@ import { type Platform, type PlatformOptions, connectPlatform } from "@outcry/de
 import { createNonces } from "@outcry/jobs";
 import { LIMITS, STREAMS, SUBJECTS } from "@outcry/protocol";
 import { CursorCodec, type CursorKey } from "@outcry/ws-gateway";
+import { amendIntent } from "./amend-intent.js";
 import { createAccessBook } from "./access/access-book.js";
 import { claimAdminKey } from "./access/api-keys.js";
 import { createBackendLimits } from "./backend-limits.js";
@@ -16,6 +17,7 @@ import { type AppDeps, createApp } from "./http/app.js";
 import { createCallerLimits } from "./http/caller-limits.js";
 import type { App } from "./http/principal.js";
 import type { RouteTable } from "./http/route-table.js";
+import { amendmentRoutes } from "./http/routes/amendments.js";
 import { explainRoutes } from "./http/routes/explain.js";
 import { deadLetterRoutes } from "./http/routes/dead-letters.js";
 import { eventRoutes } from "./http/routes/events.js";
@@ -134,7 +136,6 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
   const submitDeps = {
     backbone,
     intents: platform.intents,
-    book,
     registry: registry.index,
     /** Looked up for each signature: it rotates. */
     get signingKey() {
@@ -145,7 +146,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     limits,
     clock,
   };
-  const read = { backbone, rows, run, clock };
+  const read = { backbone, book, rows, run, clock };
   intentRoutes(app, {
     submit: async (submission) => {
       room.requireRoom();
@@ -158,6 +159,17 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     book,
     limits,
     stopping: stopping.signal,
+  });
+  amendmentRoutes(app, {
+    amend: async (amendment) => {
+      room.requireRoom();
+      const result = await amendIntent(submitDeps, amendment);
+      if (result.kind === "amended") book.keep(result.intent);
+      options.metrics.amended(result.kind);
+      return result;
+    },
+    book,
+    limits,
   });
   explainRoutes(app, { book, read, explain: { nodes: platform.nodes, registry: registry.index } });
   const letterDeps = { ...platform, nodeStatus, replays };

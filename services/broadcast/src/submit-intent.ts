@@ -1,7 +1,7 @@
 // Turns a posted request into a signed, recorded intent. Fanning it out is the dispatcher's work; a 202 means: recorded.
 
 import { type Appender, type Backbone, getLast } from "@outcry/backbone";
-import { type IntentRecord, type LoadedIntent, type IntentBook, encodeRecord } from "@outcry/delivery";
+import { type IntentRecord, type LoadedIntent, encodeRecord, openIntent } from "@outcry/delivery";
 import {
   type Clock,
   type Intent,
@@ -24,7 +24,6 @@ import { type BackendLimits, type IntentCost, NO_COST, costOf } from "./backend-
 export interface SubmitDeps {
   backbone: Backbone;
   intents: Appender;
-  book: IntentBook;
   registry: RegistryIndex;
   signingKey: SigningKey;
   senderId: string;
@@ -93,10 +92,13 @@ async function appendIntent(deps: SubmitDeps, backendId: string, id: string, rec
   }
 }
 
-/** From the record itself: the book remembers for a while that an id was unknown, and this id may just have been recorded. */
-async function readRecorded({ backbone, book }: SubmitDeps, id: string): Promise<SubmittedIntent | undefined> {
+/**
+ * As it was posted, from the record itself: the book may hold an amended one, and remembers for a while that an id was unknown, which
+ * may just have been recorded.
+ */
+async function readRecorded({ backbone }: SubmitDeps, id: string): Promise<SubmittedIntent | undefined> {
   const stored = await getLast(backbone, STREAMS.intents, SUBJECTS.intent(id));
-  return stored && book.adopt(stored);
+  return stored && openIntent(stored);
 }
 
 function replayOf(earlier: SubmittedIntent, bodyDigest: string): SubmitResult {

@@ -21,7 +21,9 @@ import {
   type Quote,
   SUBJECTS,
   TOPICS,
+  atRevision,
   buildEvent,
+  revisionOf,
   toRfc3339,
 } from "@outcry/protocol";
 import { scoreQuote } from "@outcry/selection";
@@ -50,10 +52,10 @@ export async function ingestQuote(
 ): Promise<void> {
   const [, intentId, nodeId, quoteId] = job.subject.split(".") as [string, string, string, string];
   const repeated = context.isRedelivered || job.requeued === true;
-  const intent = await deps.book.get(intentId);
-  if (repeated && (await hasOutcome(deps, intent, { quoteId, nodeId }))) return;
-  const verdict: Verdict =
-    intent === undefined ? { kind: "refused", code: "quote_intent_unknown" } : await judge(deps, job, nodeId, intent);
+  const known = await deps.book.get(intentId);
+  if (repeated && (await hasOutcome(deps, known, { quoteId, nodeId }))) return;
+  const { verdict, intent } =
+    known === undefined ? { verdict: UNKNOWN, intent: known } : await judge(deps, job, nodeId, known);
 
   if (verdict.kind === "counts") await announce(deps, intent!, nodeId, verdict, job, repeated);
   else await refuse(deps, { intentId, nodeId, quoteId, intent }, verdict, repeated);
@@ -63,15 +65,38 @@ export async function ingestQuote(
   );
 }
 
-/** A key that is not known may have been registered a moment ago: the bucket is asked before the quote is refused for good. */
-async function judge(deps: IngestDeps, job: IntakeJobData, nodeId: string, intent: LoadedIntent): Promise<Verdict> {
-  const end = await endOf(deps, intent);
-  const judgeNow = () => judgeQuote({ job, nodeId, intent, end, keys: deps.nodes.keysOf(nodeId, job.storedMs) });
-  const verdict = await judgeNow();
-  if (verdict.kind !== "refused" || verdict.code !== "key_unknown") return verdict;
-  await deps.nodes.refresh(nodeId);
-  return judgeNow();
+const UNKNOWN: Verdict = { kind: "refused", code: "quote_intent_unknown" };
+
+interface Judged {
+  verdict: Verdict;
+  /** The revision by which it was judged. */
+  intent: LoadedIntent;
 }
+
+/**
+ * A key that is not known may have been registered a moment ago, and another revision recorded: both are asked for before the quote is
+ * refused for good.
+ */
+async function judge(deps: IngestDeps, job: IntakeJobData, nodeId: string, known: LoadedIntent): Promise<Judged> {
+  const { end, revision } = await endOf(deps, known.id);
+  const judgeBy = async (intent: LoadedIntent): Promise<Judged> => ({
+    intent,
+    verdict: await judgeQuote({ job, nodeId, intent, end, keys: deps.nodes.keysOf(nodeId, job.storedMs) }),
+  });
+  const judged = await judgeBy(revision > known.revision ? await newest(deps, known) : known);
+  switch (judged.verdict.kind === "refused" && judged.verdict.code) {
+    case "key_unknown":
+      await deps.nodes.refresh(nodeId);
+      return judgeBy(judged.intent);
+    case "quote_digest_mismatch":
+      return judgeBy(await newest(deps, judged.intent));
+    default:
+      return judged;
+  }
+}
+
+const newest = async ({ book }: IngestDeps, known: LoadedIntent): Promise<LoadedIntent> =>
+  (await book.refresh(known.id)) ?? known;
 
 /** Every attempt to judge it failed, and its node was told "stored": so it is refused, with its payload set aside. */
 export async function refuseUnjudged(deps: IngestDeps, job: IntakeJobData): Promise<void> {
@@ -96,14 +121,18 @@ async function hasOutcome(
  * `quotes_through` will be at or above it; when it does, the end is waited for. Without a row, or with one that a rebuild made
  * while the end was being recorded, the record alone knows.
  */
-async function endOf(deps: IngestDeps, intent: LoadedIntent): Promise<EndRecord | undefined> {
+async function endOf(
+  deps: IngestDeps,
+  intentId: string,
+): Promise<{ end: EndRecord | undefined; /** The newest that row or end know of. */ revision: number }> {
   const untilMs = deps.clock.now() + ENDING_WAIT_MS;
   for (;;) {
-    const ending = await deps.run.during(() => deps.rows.isEnding(intent.id));
-    if (ending === false) return undefined;
-    const ended = await readEnd(deps.backbone, intent.id);
-    if (ended !== undefined || ending === undefined) return ended?.end;
-    if (deps.clock.now() > untilMs) throw new OutcryError("timed_out", `${intent.id} is ending and has no end yet`);
+    const { ending, revision } = await deps.run.during(() => deps.rows.isEnding(intentId));
+    if (ending === false) return { end: undefined, revision };
+    const end = (await readEnd(deps.backbone, intentId))?.end;
+    if (end !== undefined) return { end, revision: revisionOf(end) };
+    if (ending === undefined) return { end, revision };
+    if (deps.clock.now() > untilMs) throw new OutcryError("timed_out", `${intentId} is ending and has no end yet`);
     await new Promise((resolve) => setTimeout(resolve, ENDING_POLL_MS));
   }
 }
@@ -131,6 +160,7 @@ async function announce(
     "QUOTE_RECEIVED",
     {
       intent_id: intent.id,
+      ...atRevision(intent.revision),
       quote_id: quote.id,
       node_id: nodeId,
       quote_type: payload.quote_type,

@@ -56,9 +56,10 @@ function quoteIn(bytes: Uint8Array): { kind: "quote"; quote: Quote } | Extract<V
 function refusalOf(evidence: Evidence, quote: Quote): ErrorCode | undefined {
   const { nodeId, intent } = evidence;
   const { request_digest: requestDigest } = intent.record;
+  const targeted = intent.indexOf.has(nodeId);
   return (
     subjectRefusal(quote, { node: nodeId, intent: intent.id }) ??
-    bindingRefusal(quote, { intent: intent.intent, requestDigest, targeted: intent.indexOf.has(nodeId) }) ??
+    bindingRefusal(quote, { intent: intent.intent, requestDigest, targeted, earlier: intent.earlier }) ??
     outOfTime(evidence, quote) ??
     termsRefusal(quote, intent.intent)
   );

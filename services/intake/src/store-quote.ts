@@ -2,7 +2,7 @@
 // The node never publishes into the stream: it could forge message ids there.
 
 import { type Appender, type Backbone, type Incoming, type Subscription, replyAllowed } from "@outcry/backbone";
-import { type IntentBook, QUOTE_SIGNATURE_HEADER } from "@outcry/delivery";
+import { type IntentBook, type LoadedIntent, QUOTE_SIGNATURE_HEADER } from "@outcry/delivery";
 import {
   type Log,
   OutcryError,
@@ -12,6 +12,7 @@ import {
   isOutcryError,
   parseAnswer,
   readQuote,
+  revisionOf,
   subjectRefusal,
 } from "@outcry/protocol";
 import type { NodeLimits } from "./node-limits.js";
@@ -80,9 +81,15 @@ function signatureOf(message: Incoming): string {
   return signature;
 }
 
-/** A replica that lags may not show the intent yet, so the node may ask again. */
-function unknownIntent(): QuoteAnswer {
-  const { code, detail } = new OutcryError("quote_intent_unknown");
+/** A revision that is not known may have been recorded a moment ago. */
+async function intentOf({ book }: StoreDeps, id: string, revision: number): Promise<LoadedIntent | undefined> {
+  const known = await book.get(id);
+  return known !== undefined && revision > known.revision ? book.refreshSeldom(id) : known;
+}
+
+/** A replica that lags may not show the intent, or its revision, yet: the node may ask again. */
+function notYet(why: "quote_intent_unknown" | "quote_digest_mismatch"): QuoteAnswer {
+  const { code, detail } = new OutcryError(why);
   return { kind: "refused", code, detail, temporary: true };
 }
 
@@ -97,10 +104,11 @@ async function storeQuote(
   // Here too, not only when it is judged: an id that another node could choose as well would hide its quote.
   const misnamed = subjectRefusal(quote, from);
   if (misnamed !== undefined) throw new OutcryError(misnamed);
-  const intent = await deps.book.get(from.intent);
-  if (intent === undefined) return unknownIntent();
+  const intent = await intentOf(deps, from.intent, revisionOf(quote.payload));
+  if (intent === undefined) return notYet("quote_intent_unknown");
   // What can never count is not kept: QUOTES takes at most `quotes_per_node_max` messages of each target.
   if (!intent.indexOf.has(from.node)) throw new OutcryError("quote_not_target");
+  if (revisionOf(quote.payload) > intent.revision) return notYet("quote_digest_mismatch");
   if (quote.payload.ordinal >= intent.intent.payload.quotes_per_node_max)
     throw new OutcryError("quote_ordinal_exceeded");
   if (deps.quotes.queued > WAITING_MAX)

@@ -10,8 +10,11 @@ import {
   type EventType,
   LIMITS,
   type LetterReplay,
+  OutcryError,
   SUBJECTS,
+  atRevision,
   buildEvent,
+  revisionKey,
   toRfc3339,
 } from "@outcry/protocol";
 import type { FoundLetter } from "../dead-letters/find-letters.js";
@@ -59,6 +62,8 @@ async function replayIntent(
   const events = await deps.events.appendDecided(intent.topic, (topic) =>
     nextUntold(deps, replayId, intent, topic, nodes),
   );
+  const { revision } = foldIntent(intent.record.targets, events);
+  if (revision > intent.revision) return replayIntent(deps, replayId, await newest(deps, intent, revision), letters);
   const attempts = attemptsOf(events, replayId);
   const outcomes = new Map<string, LetterOutcome>();
   const due: { letter: FoundLetter; attempt: number }[] = [];
@@ -79,6 +84,13 @@ async function replayIntent(
   await Promise.all(due.map(({ letter, attempt }) => noteSent(deps, replayId, letter, attempt)));
   for (const { letter } of due) outcomes.set(letter.id, "sent");
   return outcomes;
+}
+
+/** Another process has amended it: its newest bytes are what the node missed. */
+async function newest({ book }: ReplayDeliveryDeps, { id }: LoadedIntent, revision: number): Promise<LoadedIntent> {
+  const intent = await book.refresh(id);
+  if (intent !== undefined && intent.revision >= revision) return intent;
+  throw new OutcryError("dependency_unavailable", `nats: a replica does not show revision ${revision} of ${id} yet`);
 }
 
 const nodeOf = ({ content }: FoundLetter): string => (content as DeadDelivery).node_id;
@@ -103,7 +115,8 @@ function nextUntold(
 ): Event | undefined {
   if (topic.some(({ type }) => END_TYPES.has(type))) return undefined;
   const told = attemptsOf(topic, replayId);
-  const { deliveries } = foldIntent(intent.record.targets, topic);
+  const { deliveries, revision } = foldIntent(intent.record.targets, topic);
+  if (revision !== intent.revision) return undefined;
   const untold = [...nodes].filter((node) => !told.has(node) && deliveries.get(node)?.state === "dead");
   const attemptOf = (node: string): number => deliveries.get(node)!.attempts + 1;
   const attempt = Math.min(...untold.map(attemptOf));
@@ -113,6 +126,7 @@ function nextUntold(
     "DELIVERY_REPLAYED",
     {
       intent_id: intent.id,
+      ...atRevision(intent.revision),
       node_ids: alike,
       attempt,
       replay_id: replayId,
@@ -121,7 +135,7 @@ function nextUntold(
     {
       topic: intent.topic,
       traceId: intent.intent.trace_id,
-      key: [intent.id, replayId, String(attempt), ...alike],
+      key: [intent.id, replayId, String(attempt), ...alike, ...revisionKey(intent.revision)],
       clock: deps.clock,
     },
   );
@@ -151,9 +165,10 @@ async function beginOne(
     const { state } = foldIntent(intent.record.targets, events).deliveries.get(node)!;
     return { skipped: state === "dead" ? "attempts_exhausted" : "already_answered" };
   }
-  const begun = await deps.run.during(() => deps.rows.beginReplay(intent.id, intent.indexOf.get(node)!, attempt));
+  const begun = await deps.run.during(() => deps.rows.beginReplay(intent, intent.indexOf.get(node)!, attempt));
   if (begun === "begun") return attempt;
-  return { skipped: begun === "answered" ? "already_answered" : "intent_ended" };
+  // Amended a moment ago: it is being sent to all as a first attempt.
+  return { skipped: begun === "answered" || begun === "superseded" ? "already_answered" : "intent_ended" };
 }
 
 async function noteSent(

@@ -176,7 +176,7 @@ function countRecorded(broadcast: BroadcastService, missing: Missing): void {
   rows.record = async (batches) => {
     const results = await record(batches);
     for (const [index, result] of results.entries()) {
-      if (result.kind === "recorded") arrived(missing, batches[index]!.intentId, result.applied.length);
+      if (result.kind === "recorded") arrived(missing, batches[index]!.intent.id, result.applied.length);
     }
     return results;
   };
@@ -207,6 +207,7 @@ function dispatchSwitch({ platform }: BroadcastService): (hold: boolean) => void
 function countingInto(counters: { dispatched: number; retried: number; dead: number; acksRefused: number }) {
   return {
     posted: () => undefined,
+    amended: () => undefined,
     dispatched: () => void counters.dispatched++,
     ack: () => undefined,
     caughtUp: () => undefined,

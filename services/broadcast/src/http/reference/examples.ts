@@ -78,6 +78,18 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     status: 200,
     client: "const { stages, nodes } = await outcry.timeline(intentId);",
   },
+  "POST /v1/intents/{id}/amend": {
+    path: "/v1/intents/$INTENT_ID/amend",
+    headers: { "Idempotency-Key": "order-4711-budget" },
+    body: { budget: { max_minor: 12_000 } },
+    status: 202,
+    client: "const { revision } = await outcry.amend(intentId, { budget: { max_minor: 12_000 } });",
+  },
+  "GET /v1/intents/{id}/revisions": {
+    path: "/v1/intents/$INTENT_ID/revisions",
+    status: 200,
+    client: "const revisions = await outcry.revisions(intentId);",
+  },
   "POST /v1/intents/{id}/cancel": {
     path: "/v1/intents/$INTENT_ID/cancel",
     body: { reason: "the buyer changed their mind" },

@@ -17,6 +17,7 @@ import Type from "typebox";
 import type { EndRequest, EndResult } from "../../end-intent.js";
 import { type ReadDeps, linksOf, viewAcks, viewIntent, viewQuotes, viewReceipts } from "../../read-intent.js";
 import type { Submission, SubmitResult, SubmittedIntent } from "../../submit-intent.js";
+import { idempotencyKeyOf } from "../idempotency-key.js";
 import { IntentParams, ownIntent } from "../own-intent.js";
 import { type BackendLimits, NO_COST } from "../../backend-limits.js";
 import { type App, type Principal, backendOf } from "../principal.js";
@@ -34,7 +35,6 @@ export interface IntentRouteDeps {
 
 const READERS = ["backend", "operator", "admin"] as const;
 const EndView = Type.Object({ id: Type.String(), status: Type.String(), reason: Type.Optional(Type.String()) });
-const IDEMPOTENCY_KEY = /^[\x21-\x7e]+$/; // printable ASCII without spaces
 
 export function intentRoutes(app: App, deps: IntentRouteDeps): void {
   app.post(
@@ -181,14 +181,6 @@ export function intentRoutes(app: App, deps: IntentRouteDeps): void {
 function endView(id: string, wanted: Outcome, end: EndRecord) {
   if (end.outcome !== wanted) throw new OutcryError("intent_ended", `${id} had ended: ${end.outcome}.`);
   return { id, status: end.outcome, ...(end.reason === undefined ? {} : { reason: end.reason }) };
-}
-
-function idempotencyKeyOf(header: string | string[] | undefined): string {
-  if (header === undefined) throw new OutcryError("idempotency_key_missing");
-  if (typeof header !== "string" || header.length > LIMITS.idempotencyKeyCharsMax || !IDEMPOTENCY_KEY.test(header)) {
-    throw new OutcryError("idempotency_key_invalid");
-  }
-  return header;
 }
 
 /** Derived from the record alone, so that a replay is answered in the same words. */
