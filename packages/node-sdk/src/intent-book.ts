@@ -1,7 +1,7 @@
 // Which intents this node has taken: open ones with their work, finished ones with their answer, so that a duplicate is
 // answered alike and never handled twice. Bounded: the oldest finished ones are forgotten first.
 
-import type { DeclineReason, Intent } from "@outcry/protocol";
+import { type DeclineReason, type Intent, revisionOf } from "@outcry/protocol";
 import { Alarm } from "./alarm.js";
 import { NODE_LIMITS } from "./limits.js";
 
@@ -25,6 +25,8 @@ export class OpenIntent {
   readonly #abort = new AbortController();
   answer: AckAnswer = { status: "accepted" };
   cancelled = false;
+  /** By a later revision of the intent: nothing is said on this one any more. */
+  superseded = false;
   /** Why it was stopped before its handler had decided. */
   stopReason: DeclineReason | undefined;
 
@@ -41,6 +43,11 @@ export class OpenIntent {
     this.stop(`cancelled: ${reason}`, "pass");
   }
 
+  supersede(revision: number): void {
+    this.superseded = true;
+    this.stop(`amended: revision ${revision} has come`, "pass");
+  }
+
   stop(why: string, reason: DeclineReason): void {
     this.stopReason ??= reason;
     this.#abort.abort(new DOMException(why, "AbortError"));
@@ -50,6 +57,7 @@ export class OpenIntent {
 /** An intent that this node has answered; `open` while it is being served. */
 export interface Known {
   readonly intentId: string;
+  readonly revision: number;
   readonly answer: AckAnswer;
   readonly open?: OpenIntent;
 }
@@ -59,6 +67,7 @@ export class IntentBook {
   readonly #open = new Map<string, OpenIntent>();
   readonly #finished = new Map<string, Known>();
   readonly #cancelled = new Set<string>();
+  readonly #newest = new Map<string, number>();
 
   get openCount(): number {
     return this.#open.size;
@@ -66,9 +75,7 @@ export class IntentBook {
 
   find(digest: string): Known | undefined {
     const open = this.#open.get(digest);
-    return open === undefined
-      ? this.#finished.get(digest)
-      : { intentId: open.taken.intent.id, answer: open.answer, open };
+    return open === undefined ? this.#finished.get(digest) : { ...knownOf(open), open };
   }
 
   open(taken: TakenIntent): OpenIntent {
@@ -79,7 +86,7 @@ export class IntentBook {
 
   finish(open: OpenIntent): void {
     this.#open.delete(open.taken.digest);
-    this.#finished.set(open.taken.digest, { intentId: open.taken.intent.id, answer: open.answer });
+    this.#finished.set(open.taken.digest, knownOf(open));
     forgetOldest(this.#finished);
   }
 
@@ -89,6 +96,23 @@ export class IntentBook {
     this.#cancelled.add(intentId);
     forgetOldest(this.#cancelled);
     return true;
+  }
+
+  /** Stops the work on earlier ones. False for a revision that an earlier message has overtaken. */
+  noteRevision(intentId: string, revision: number): boolean {
+    const newest = this.#newest.get(intentId) ?? 0;
+    if (revision < newest) return false;
+    if (revision > newest) {
+      this.#newest.set(intentId, revision);
+      forgetOldest(this.#newest);
+      for (const open of this.openOf(intentId)) open.supersede(revision);
+    }
+    return true;
+  }
+
+  /** A later revision of it has come. */
+  isSuperseded({ intentId, revision }: Known): boolean {
+    return revision < (this.#newest.get(intentId) ?? 0);
   }
 
   isCancelled(intentId: string): boolean {
@@ -103,6 +127,12 @@ export class IntentBook {
     return [...this.#open.values()];
   }
 }
+
+const knownOf = ({ taken: { intent }, answer }: OpenIntent): Known => ({
+  intentId: intent.id,
+  revision: revisionOf(intent.payload),
+  answer,
+});
 
 function forgetOldest(kept: Map<string, unknown> | Set<string>): void {
   if (kept.size <= NODE_LIMITS.rememberedIntentsMax) return;

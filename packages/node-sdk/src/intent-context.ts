@@ -9,6 +9,7 @@ import {
   OutcryError,
   Quote,
   type QuoteInput,
+  revisionOf,
 } from "@outcry/protocol";
 import type { DeclineReply, QuoteReply } from "./reply.js";
 import type { QuoteOutcome, SignedQuote } from "./send-quote.js";
@@ -16,12 +17,14 @@ import type { QuoteOutcome, SignedQuote } from "./send-quote.js";
 export interface IntentContext {
   readonly intentId: string;
   readonly nodeId: string;
-  /** The delivery's attempt, from 1. */
+  /** The delivery's attempt, from 1; anew for each revision. */
   readonly attempt: number;
+  /** 0 as it was posted; the handler runs anew for each revision, and an earlier run is aborted. */
+  readonly revision: number;
   readonly deadline: Date;
   readonly requestId: string | undefined;
   readonly traceparent: string | undefined;
-  /** Aborted by a cancel, the deadline, or a drain that ran out of time. */
+  /** Aborted by a cancel, an amendment, the deadline, or a drain that ran out of time. */
   readonly signal: AbortSignal;
   remainingMs(): number;
   /** Builds the next quote of this intent; returning it sends it. Throws OutcryError for amounts or counts that cannot be. */
@@ -52,6 +55,7 @@ export function intentContext(parts: ContextParts): IntentContext {
     intentId: intent.id,
     nodeId,
     attempt: parts.attempt,
+    revision: revisionOf(intent.payload),
     deadline: new Date(parts.deadlineMs),
     requestId: parts.requestId,
     traceparent: parts.traceparent,

@@ -80,6 +80,42 @@ describe("an intent's way", () => {
     expect(node.health().counters).toMatchObject({ received: 3, duplicates: 2 });
   });
 
+  test("begins anew with an amendment: the earlier work is stopped without a word, and a late copy of it is not taken", async () => {
+    const { node, nodeId } = market.node();
+    const seen: { revision: number; aborted: string | undefined }[] = [];
+    await node
+      .onIntent(async (_, ctx) => {
+        const run: (typeof seen)[number] = { revision: ctx.revision, aborted: undefined };
+        seen.push(run);
+        ctx.signal.addEventListener("abort", () => (run.aborted = (ctx.signal.reason as Error).message));
+        if (ctx.revision === 0) await new Promise(() => undefined); // never decides
+        return ctx.quote({ amountMinor: 900 });
+      })
+      .start();
+    const intent = market.intent();
+    const first = market.amended(intent, { budget: { max_minor: 7 } });
+    await market.send(nodeId, intent);
+    await eventually(() => acksOf(intent.id).length === 1);
+    await market.send(nodeId, first);
+    await eventually(() => node.health().counters.quotesStored === 1);
+    expect(seen).toEqual([
+      { revision: 0, aborted: "amended: revision 1 has come" },
+      { revision: 1, aborted: undefined },
+    ]);
+    expect(market.quotes[0]!.quote).toMatchObject({
+      id: quoteId(intent.id, nodeId, 0, 1),
+      request_digest: digestOf(canonicalize(first)),
+      payload: { revision: 1, ordinal: 0 },
+    });
+    // The first revision was acknowledged once and never declined; what comes of it now is not answered.
+    const before = market.acks.length;
+    await market.send(nodeId, intent, { attempt: 2 });
+    await market.send(nodeId, market.intent());
+    await eventually(() => market.acks.length > before);
+    const earlier = market.acks.filter(({ request_digest }) => request_digest === digestOf(canonicalize(intent)));
+    expect(earlier.map(({ status, attempt }) => [status, attempt])).toEqual([["accepted", 1]]);
+  });
+
   test("may get several quotes, numbered in order, up to what the intent takes of one node", async () => {
     const { node, nodeId } = market.node();
     let beyond: unknown;

@@ -11,6 +11,7 @@ import {
   type Log,
   type Notice,
   OutcryError,
+  revisionOf,
   SUBJECTS,
 } from "@outcry/protocol";
 import type { SigningKey } from "@outcry/signing";
@@ -140,6 +141,7 @@ export class IntentDesk {
   #answerAgain(digest: string, attempt: number): boolean {
     const known = this.#book.find(digest);
     if (known === undefined) return false;
+    if (this.#book.isSuperseded(known)) return true; // without a word: nobody counts it any more
     this.counters.duplicates++;
     this.#ack(known.intentId, digest, attempt, known.answer);
     known.open?.alarm.wake();
@@ -180,6 +182,7 @@ export class IntentDesk {
 
   #take(taken: TakenIntent): void {
     if (this.#book.isCancelled(taken.intent.id)) return;
+    if (!this.#book.noteRevision(taken.intent.id, revisionOf(taken.intent.payload))) return;
     // Not remembered: the same intent may be taken at its next attempt.
     if (this.#book.openCount >= this.#deps.openIntentsMax)
       return this.#decline(taken.intent.id, taken.digest, taken.attempt, "capacity");
@@ -232,8 +235,8 @@ export class IntentDesk {
   async #settle(open: OpenIntent, answer: Answer, sendings: Sendings): Promise<void> {
     if (answer.kind === "quotes") for (const quote of answer.quotes) void this.#send(open, quote, sendings);
     const { intent, digest, attempt, deadlineMs } = open.taken;
-    // After a cancel or the deadline nobody waits for the word any more.
-    if (sendings.size === 0 && !open.cancelled && this.#deps.clock.now() < deadlineMs) {
+    // After a cancel, an amendment or the deadline nobody waits for the word any more.
+    if (sendings.size === 0 && !open.cancelled && !open.superseded && this.#deps.clock.now() < deadlineMs) {
       open.answer = { status: "declined", reason: answer.kind === "decline" ? answer.reason : "pass" };
       this.counters.declined++;
       this.#ack(intent.id, digest, attempt, open.answer);
@@ -256,7 +259,7 @@ export class IntentDesk {
       deadlineMs,
       signal: open.signal,
       alarm: open.alarm,
-      cancelled: () => open.cancelled,
+      cancelled: () => open.cancelled || open.superseded,
     });
     this.#unconfirmed--;
     if (outcome.kind === "stored") this.counters.quotesStored++;

@@ -3,6 +3,7 @@
 import { connect, headers as natsHeaders, type NatsConnection } from "@nats-io/transport-node";
 import {
   type Ack,
+  amendedRequest,
   buildCancel,
   buildIntent,
   canonicalize,
@@ -135,6 +136,16 @@ export class Market {
   }
 
   /** Sends and waits until the server has it. */
+  /** Its next revision. */
+  amended(intent: Intent, request: Partial<IntentRequest> = {}): Intent {
+    const { revision = 0 } = intent.payload;
+    return buildIntent(amendedRequest(intent.payload, request), {
+      id: intent.id,
+      sender: intent.sender.id,
+      amends: { revision: revision + 1, supersedes: digestOf(canonicalize(intent)) },
+    });
+  }
+
   async send(nodeId: string, intent: unknown, options: SendOptions = {}): Promise<void> {
     await this.#publish(SUBJECTS.nodeIntent(nodeId), intent, { type: "intent", ...options });
   }

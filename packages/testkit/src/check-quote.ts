@@ -49,7 +49,7 @@ export async function judgeQuote(
   if (verdict.kind === "refused") throw new OutcryError(verdict.code, verdict.detail);
   const { intent, digest: requestDigest, deadlineMs } = sent;
   const code =
-    bindingRefusal(quote, { intent, requestDigest, targeted: true }) ??
+    bindingRefusal(quote, { intent, requestDigest, targeted: true, earlier: sent.earlier }) ??
     outOfTime(quote, cancelled, deadlineMs, storedMs) ??
     termsRefusal(quote, intent);
   if (code !== undefined) throw new OutcryError(code);

@@ -46,7 +46,7 @@ export class AnswerDesk {
     if (from === undefined || sent === undefined) return;
     try {
       if (!sent.targets.includes(from.node)) throw new OutcryError("ack_not_target");
-      sent.takeAck(from.node, readAck(data, sent.digest));
+      sent.takeAck(from.node, readAck(data, sent));
     } catch (error) {
       sent.takeRefusal(from.node, "ack", known(error));
     }
@@ -102,12 +102,13 @@ export class AnswerDesk {
   }
 }
 
-function readAck(data: Uint8Array, digest: string): Ack {
+function readAck(data: Uint8Array, { digest, earlier }: SentIntent): Ack {
   const parsed = parseStrict(data, { bytesMax: LIMITS.ackBytesMax });
   if (parsed.kind === "refused") throw new OutcryError(parsed.code, parsed.detail);
   const checked = check(Ack, parsed.value);
   if (checked.kind === "invalid") throw new OutcryError("validation_failed", undefined, { pointers: checked.pointers });
-  if (checked.value.request_digest !== digest) throw new OutcryError("ack_digest_mismatch");
+  const { request_digest: acked } = checked.value;
+  if (acked !== digest) throw new OutcryError(earlier.has(acked) ? "ack_superseded" : "ack_digest_mismatch");
   return checked.value;
 }
 

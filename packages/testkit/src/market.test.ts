@@ -78,6 +78,18 @@ describe("a sent intent", () => {
     expect(sent.quotes).toHaveLength(1);
   });
 
+  test("amended: quoted anew on the new terms, and a quote on the earlier ones is superseded", async () => {
+    await seller((intent, ctx) => ctx.quote({ amountMinor: intent.payload.budget?.max_minor ?? 990 }));
+    const sent = await market.send({ budget: { max_minor: 500 } });
+    expect((await sent.nextQuote()).payload.total.amount_minor).toBe(500);
+    const amended = await market.amend(sent, { budget: { max_minor: 700 } });
+    expect(await amended.nextQuote()).toMatchObject({
+      request_digest: amended.digest,
+      payload: { revision: 1, ordinal: 0, total: { amount_minor: 700 } },
+    });
+    expect(await amended.settled()).toEqual(Object.fromEntries(amended.targets.map((id) => [id, "quoted"])));
+  });
+
   test("cancelled: the handler's signal is aborted and onCancel told", async () => {
     const cancelled: unknown[] = [];
     let aborted = false;

@@ -4,6 +4,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AuthTree, Backbone } from "@outcry/backbone";
 import {
+  type AmendRequest,
+  amendedRequest,
   buildCancel,
   buildIntent,
   canonicalize,
@@ -79,6 +81,22 @@ export class TestMarket {
   async again(sent: SentIntent): Promise<void> {
     sent.attempt++;
     await this.#deliver(sent);
+  }
+
+  /** The next revision, to the same nodes: what is given replaces the standing member, null removes it. */
+  async amend(sent: SentIntent, changes: AmendRequest): Promise<SentIntent> {
+    const { revision = 0 } = sent.intent.payload;
+    const intent = buildIntent(amendedRequest(sent.intent.payload, changes), {
+      id: sent.id,
+      sender: SERVICE_ID,
+      traceId: sent.intent.trace_id,
+      amends: { revision: revision + 1, supersedes: sent.digest },
+    });
+    const parts = { intent, key: this.#key, recorded: true, attempt: 1, targets: sent.names, previous: sent };
+    const amended = new SentIntent(parts);
+    this.#desk.expect(amended);
+    await this.#deliver(amended);
+    return amended;
   }
 
   async cancel(sent: SentIntent, reason = "the buyer changed their mind"): Promise<void> {

@@ -47,6 +47,8 @@ export interface SentIntentParts {
   readonly attempt: number;
   /** False for a forgery: the service would not know it. */
   readonly recorded: boolean;
+  /** The revision that this one replaces. */
+  readonly previous?: SentIntent;
 }
 
 export class SentIntent {
@@ -55,6 +57,8 @@ export class SentIntent {
   readonly signature: string;
   readonly digest: string;
   readonly recorded: boolean;
+  /** Digests of the revisions before. */
+  readonly earlier: ReadonlySet<string>;
   readonly requestId = newId("req");
   readonly traceparent: string;
   readonly acks: SeenAck[] = [];
@@ -70,12 +74,13 @@ export class SentIntent {
   readonly #judged: (SeenQuote | OutcryError)[] = [];
   readonly #changes = new EventEmitter();
 
-  constructor({ intent, key, targets, attempt, recorded }: SentIntentParts) {
+  constructor({ intent, key, targets, attempt, recorded, previous }: SentIntentParts) {
     this.intent = intent;
     this.bytes = canonicalize(intent);
     ({ jws: this.signature, digest: this.digest } = signIntent(intent, key));
     this.attempt = attempt;
     this.recorded = recorded;
+    this.earlier = previous === undefined ? new Set() : new Set([...previous.earlier, previous.digest]);
     this.traceparent = `00-${intent.trace_id}-${intent.trace_id.slice(16)}-01`;
     this.#names = targets;
     this.#states = new Map([...targets.keys()].map((nodeId) => [nodeId, "pending"]));
@@ -87,6 +92,11 @@ export class SentIntent {
 
   get deadlineMs(): number {
     return Date.parse(this.intent.payload.quote_deadline);
+  }
+
+  /** Node id → the name it was given. */
+  get names(): ReadonlyMap<string, string> {
+    return this.#names;
   }
 
   get targets(): string[] {
