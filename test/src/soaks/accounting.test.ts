@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { packDeliveries, unpackDeliveries } from "@outcry/delivery";
 import { type EventData, intentId, newId, SUBJECTS } from "@outcry/protocol";
 import type { Post } from "../faults/load.js";
-import type { RecordCopy } from "../faults/record.js";
+import { partOf, type RecordCopy } from "../faults/record.js";
 import { SEED, seeded, sized } from "../faults/sizes.js";
 import { eventually } from "../in-process.js";
 import { ack, type BareIntent, type BareNode, closeMany, connectMany, inTurns, registerMany } from "./bare-node.js";
@@ -104,18 +104,8 @@ async function watchEnds() {
 
 /** As a history of its own, for the plants. */
 function firstIntents(count: number): typeof part {
-  const ids = new Set(expected.intents.slice(0, count));
-  const about = ({ value }: { value: { data: unknown } }) => ids.has((value.data as { intent_id: string }).intent_id);
-  return {
-    expected: { ...expected, intents: [...ids] },
-    record: {
-      intents: record.intents.filter(({ subject }) => ids.has(subject.split(".")[3]!)),
-      ends: record.ends.filter(({ subject }) => ids.has(subject.split(".")[3]!)),
-      events: record.events.filter(about),
-      quotes: [],
-      deadLetters: record.deadLetters.filter(({ subject }) => ids.has(subject.split(".")[1]!)),
-    },
-  };
+  const ids = expected.intents.slice(0, count);
+  return { expected: { ...expected, intents: ids }, record: partOf(record, new Set(ids)) };
 }
 
 describe("every pair of intent and node", () => {
@@ -148,7 +138,9 @@ const PLANTS: Record<string, (history: RecordCopy) => void> = {
   attempts_exceeded: ({ ends }) =>
     restate(ends[0]!, ([first, ...rest]) => [{ ...first!, attempts: ATTEMPTS_MAX + 1 }, ...rest]),
   wrong_fate: ({ ends }) =>
-    restate(ends[0]!, (deliveries) => deliveries.map((one) => (one.state === "dead" ? { ...one, state: "acked" } : one))),
+    restate(ends[0]!, (deliveries) =>
+      deliveries.map((one) => (one.state === "dead" ? { ...one, state: "acked" } : one)),
+    ),
 };
 
 type Deliveries = ReturnType<typeof unpackDeliveries>;

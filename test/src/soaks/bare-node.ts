@@ -32,11 +32,7 @@ export async function registerMany(place: Place, count: number): Promise<Registe
 }
 
 /** Connects each of them; every intent that one hears goes to `onIntent`. */
-export async function connectMany(
-  place: Place,
-  nodes: readonly Registered[],
-  onIntent: OnIntent,
-): Promise<BareNode[]> {
+export async function connectMany(place: Place, nodes: readonly Registered[], onIntent: OnIntent): Promise<BareNode[]> {
   const known = new Map<string, Omit<BareIntent, "attempt">>();
   return inTurns(nodes, async (registered) => {
     const granted = await credentialsOf(place, registered);
@@ -56,6 +52,26 @@ export async function connectMany(
     await nats.flush();
     return node;
   });
+}
+
+/** Hands each heard intent to whoever waits for it, whichever comes first. */
+export class HeardIntents {
+  readonly #first = new Map<string, PromiseWithResolvers<BareIntent>>();
+
+  put(node: BareNode, intent: BareIntent): void {
+    this.#of(intent.id, node.id).resolve(intent);
+  }
+
+  of(intentId: string, nodeId: string): Promise<BareIntent> {
+    return this.#of(intentId, nodeId).promise;
+  }
+
+  #of(intentId: string, nodeId: string): PromiseWithResolvers<BareIntent> {
+    const pair = `${intentId} ${nodeId}`;
+    const found = this.#first.get(pair) ?? withResolvers<BareIntent>();
+    this.#first.set(pair, found);
+    return found;
+  }
 }
 
 export function ack(
@@ -103,4 +119,15 @@ export async function inTurns<T, R>(
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, list.length) }, turn));
   return results;
+}
+
+interface PromiseWithResolvers<T> {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+}
+
+function withResolvers<T>(): PromiseWithResolvers<T> {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((done) => (resolve = done));
+  return { promise, resolve };
 }

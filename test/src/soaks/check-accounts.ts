@@ -94,6 +94,7 @@ function countElsewhere({ deadLetters, events }: RecordCopy) {
 
 /** The same pairs, each once. */
 function same(rule: string, one: Tally, other: Tally, say: Say): void {
-  for (const [pair, times] of one) if (other.get(pair) !== times) say(rule, `${pair}: ${times}, ${other.get(pair) ?? 0}`);
+  for (const [pair, times] of one)
+    if (other.get(pair) !== times) say(rule, `${pair}: ${times}, ${other.get(pair) ?? 0}`);
   for (const [pair, times] of other) if (!one.has(pair)) say(rule, `${pair}: 0, ${times}`);
 }
