@@ -15,7 +15,7 @@ export interface Expected {
   attemptsMax: number;
 }
 
-const DELIVERED = new Set(["acked", "quoted", "declined", "rejected", "timed_out"]);
+const DELIVERED = new Set(["quoted", "declined", "rejected"]); // nothing expires here: no other state is final
 
 /** How often each pair occurs. */
 type Tally = Map<string, number>;
