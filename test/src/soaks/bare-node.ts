@@ -9,6 +9,7 @@ import type { Registered } from "../in-process.js";
 const ID_MARK = Buffer.from('"id":"int_'); // keys are sorted: the envelope's own id is the first one in the bytes
 const ID_CHARS = 30;
 const AT_ONCE = 8; // registrations and connections under way
+const DIAL_TIMEOUT_MS = 5_000;
 const KNOWN_MAX = 2_000; // intents whose digest is at hand: all nodes hear the same bytes
 
 export interface BareIntent {
@@ -40,6 +41,8 @@ export async function connectMany(place: Place, nodes: readonly Registered[], on
       servers: place.brokers.nats.url,
       authenticator: jwtAuthenticator(granted.nats_user_jwt, new TextEncoder().encode(registered.natsUser.seed)),
       inboxPrefix: granted.inbox_prefix,
+      waitOnFirstConnect: true, // a busy machine may need more than one try
+      timeout: DIAL_TIMEOUT_MS,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 100,
       ignoreAuthErrorAbort: true,
