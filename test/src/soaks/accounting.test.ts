@@ -24,7 +24,7 @@ const DECIDE_MS = 200; // between "accepted" and "declined"
 const SOAK_MS = 60_000 + 120 * INTENTS;
 
 let market: SoakMarket;
-let nodes: BareNode[];
+let nodes: BareNode[] = [];
 let expected: Expected;
 let record: RecordCopy;
 let part: { record: RecordCopy; expected: Expected };
@@ -52,7 +52,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await closeMany(nodes);
-  await market.stop();
+  await market?.stop();
 });
 
 /** Declines or rejects; of about every tenth intent (3 of 32 last letters) it accepts first. */

@@ -80,9 +80,9 @@ beforeAll(async () => {
 }, SOAK_MS);
 
 afterAll(async () => {
-  http.close();
-  await node.nats.close();
-  await market.stop();
+  http?.close();
+  await node?.nats.close();
+  await market?.stop();
 });
 
 /** Resident bytes of both services. */

@@ -40,7 +40,7 @@ interface Member {
 
 let market: SoakMarket;
 let watch: NatsConnection;
-let members: Member[];
+let members: Member[] = [];
 let intent: string;
 let planted: RawNode;
 
@@ -72,9 +72,9 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await Promise.all(members.map(({ node }) => node.nats.close()));
-  await planted.nats.close();
-  await watch.close();
-  await market.stop();
+  await planted?.nats.close();
+  await watch?.close();
+  await market?.stop();
 });
 
 function hearAll(subject: string, data: Uint8Array): void {

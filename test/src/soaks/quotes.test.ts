@@ -27,7 +27,7 @@ const ATTEMPTS_MAX = 3;
 const SOAK_MS = 120_000 + 12 * QUOTES;
 
 let market: SoakMarket;
-let nodes: BareNode[];
+let nodes: BareNode[] = [];
 let history: History;
 let report: CheckReport;
 let repeated = 0;
@@ -55,7 +55,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await closeMany(nodes);
-  await market.stop();
+  await market?.stop();
 });
 
 /** Posts an intent, sends every node's quotes on it, and closes it: early, or when the last one is stored. */

@@ -39,7 +39,7 @@ const PAIRINGS: [Racer, Racer][] = [
 
 let market: SoakMarket;
 let quoter: BareNode;
-let nodes: BareNode[];
+let nodes: BareNode[] = [];
 let history: History;
 
 const random = seeded(SEED);
@@ -64,7 +64,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await closeMany(nodes);
-  await market.stop();
+  await market?.stop();
 });
 
 /** All rounds of one pairing. `lead`: by how much the first racer starts before the second; it follows who wins. */
