@@ -30,7 +30,7 @@ function soakArguments([flag, name, ...others]) {
     process.stderr.write("--only needs the name of a soak: docs/soak.md\n");
     process.exit(2);
   }
-  return [`/(soaks/|faults/)?${name}\\.test\\.js$`, ...others];
+  return [`(test/dist/(soaks|faults)|ws-gateway/dist)/${name}\\.test\\.js$`, ...others];
 }
 
 async function findTestServers() {
