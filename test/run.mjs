@@ -6,12 +6,13 @@ import { constants } from "node:os";
 import path from "node:path";
 import { findServers, ServersNotFound } from "../infra/servers/dist/index.js";
 
-// With `--soak` first: the fault and history tests alone, at the size of OUTCRY_SOAK (default 10 times that of `npm test`).
+// With `--soak` first: the soaks, fault and history tests alone, at the size of OUTCRY_SOAK (default 10 times that of `npm test`);
+// with `--soak --only <name>` one of them. docs/soak.md has the names.
 
 const root = path.resolve(import.meta.dirname, "..");
 const [first, ...rest] = process.argv.slice(2);
 const soak = first === "--soak";
-const jestArguments = soak ? ["test/dist/faults/", "histories", ...rest] : process.argv.slice(2);
+const jestArguments = soak ? soakArguments(rest) : process.argv.slice(2);
 const endTimeoutMs = 20_000; // after the last result, for workers and servers to end
 const startedAt = Date.now();
 
@@ -22,6 +23,15 @@ const unclean = code !== 0 && counts.failed === 0; // nothing found to run, or j
 const failed = counts.failed + (unclean ? 1 : 0);
 process.stdout.write(`${counts.passed} passed, ${failed} failed\n`);
 process.exitCode = failed > 0 || counts.passed === 0 ? 1 : 0;
+
+function soakArguments([flag, name, ...others]) {
+  if (flag !== "--only") return ["test/dist/(soaks|faults)/", "histories", ...rest];
+  if (!/^[a-z-]+$/.test(name ?? "")) {
+    process.stderr.write("--only needs the name of a soak: docs/soak.md\n");
+    process.exit(2);
+  }
+  return [`(test/dist/(soaks|faults)|ws-gateway/dist)/${name}\\.test\\.js$`, ...others];
+}
 
 async function findTestServers() {
   try {

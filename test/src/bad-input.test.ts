@@ -2,8 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type Problem, STREAMS, SUBJECTS } from "@outcry/protocol";
-import { hasCorpus, jsonFilesUnder, readData } from "./corpus-files.js";
+import { hasCorpus, jsonFilesUnder } from "./corpus-files.js";
 import { anIntent, type Answer, type Backend } from "./api-calls.js";
+import { type Body, nastyBodies, ownBodies, PARSER_SUITE, TRANSFORM_SUITE } from "./hostile-bodies.js";
 import { eventually, type Market, startMarket } from "./in-process.js";
 import { connectRaw, type RawNode } from "./raw-node.js";
 
@@ -18,26 +19,6 @@ beforeAll(async () => {
 });
 afterAll(() => market.stop());
 
-interface Body {
-  name: string;
-  bytes: Uint8Array;
-}
-const body = (name: string, text: string): Body => ({ name, bytes: new TextEncoder().encode(text) });
-
-const ownBodies: Body[] = [
-  body("nothing", ""),
-  body("a word", "hello"),
-  body("a key twice", '{"a":1,"a":2}'),
-  body("a key twice, escaped", '{"a":1,"\\u0061":2}'),
-  body("__proto__", '{"__proto__":{"role":"admin"}}'),
-  body("an unsafe integer", '{"a":9007199254740993}'),
-  body("an infinite number", '{"a":1e999}'),
-  body("a lone surrogate", '{"a":"\\udc00"}'),
-  body("depth 50,000", "[".repeat(50_000)),
-  body("a byte order mark", "\ufeff{}"),
-  { name: "invalid UTF-8", bytes: Uint8Array.of(0x22, 0xff, 0x22) },
-  body("70 kB", `{"a":"${"x".repeat(70_000)}"}`),
-];
 const ownCounts = {
   json_syntax: 3,
   json_duplicate_key: 2,
@@ -50,7 +31,6 @@ const ownCounts = {
   json_too_large: 1,
 };
 
-const suite = "security/jsontestsuite";
 const nastyCounts = {
   json_duplicate_key: 2,
   json_forbidden_key: 2,
@@ -73,15 +53,6 @@ const parserCounts = {
 };
 const transformCounts = { json_duplicate_key: 3, json_invalid_utf8: 3, json_lone_surrogate: 3, json_unsafe_integer: 5 };
 
-const hostileBodies = (): Body[] =>
-  readData("security/nasty-json.jsonl")
-    .trim()
-    .split("\n")
-    .map((line) => {
-      const { name, body: text } = JSON.parse(line) as { name: string; body: string };
-      return body(name, text);
-    });
-
 /** Within a good intent, where a reader that knows no such field must skip it. */
 function hiddenInAnIntent({ name, bytes }: Body): Body {
   const [head, tail] = JSON.stringify({ ...anIntent, note: 0 }).split('"note":0');
@@ -89,7 +60,7 @@ function hiddenInAnIntent({ name, bytes }: Body): Body {
 }
 
 /** Posts every body; how many were answered with which code. */
-async function answersTo(bodies: Body[]): Promise<Record<string, number>> {
+async function answersTo(bodies: readonly Body[]): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const { name, bytes } of bodies) {
     const answer = (await backend.post(bytes)) as Answer<unknown> as Answer<Problem>;
@@ -109,7 +80,7 @@ async function answersTo(bodies: Body[]): Promise<Record<string, number>> {
 }
 
 interface Set {
-  bodies: Body[];
+  bodies: readonly Body[];
   /** How many are refused with which code, as bodies of their own and as a value within an intent. */
   refused: Record<string, number>;
   /** How many are JSON: alone no intent, in an unknown field of no interest. */
@@ -119,14 +90,11 @@ interface Set {
 const sets: [string, () => Set][] = [["our own", () => ({ bodies: ownBodies, refused: ownCounts })]];
 if (hasCorpus) {
   sets.push(
-    ["nasty-json.jsonl", () => ({ bodies: hostileBodies(), refused: nastyCounts, valid: 18 })],
-    [
-      "the JSON parser suite",
-      () => ({ bodies: jsonFilesUnder(`${suite}/test_parsing`), refused: parserCounts, valid: 90 }),
-    ],
+    ["nasty-json.jsonl", () => ({ bodies: nastyBodies(), refused: nastyCounts, valid: 18 })],
+    ["the JSON parser suite", () => ({ bodies: jsonFilesUnder(PARSER_SUITE), refused: parserCounts, valid: 90 })],
     [
       "the JSON transformation suite",
-      () => ({ bodies: jsonFilesUnder(`${suite}/test_transform`), refused: transformCounts, valid: 8 }),
+      () => ({ bodies: jsonFilesUnder(TRANSFORM_SUITE), refused: transformCounts, valid: 8 }),
     ],
   );
 }

@@ -62,7 +62,8 @@ export async function connectRaw(market: Place, description: Partial<NodeDescrip
   return node;
 }
 
-async function credentialsOf(market: Place, { id, key }: Registered): Promise<NodeCredentials> {
+/** By the public route, as a node gets them. */
+export async function credentialsOf(market: Pick<Place, "as">, { id, key }: Registered): Promise<NodeCredentials> {
   const asked = await market.as(undefined)<{ challenge: string }>("POST", `/v1/nodes/${id}/credentials/challenge`);
   const proof = canonicalize({
     protocol: PROTOCOL,

@@ -36,6 +36,8 @@ test("keys are created once, updated at their revision, deleted and created agai
   for await (const entry of bucket.entries()) keys.push(entry.key);
   expect(keys).toEqual(["other", "k"]);
   await expect(bucket.put("a.*", bytes("x"))).rejects.toThrow("is no key");
+  for (const none of ["a.*", ">", "$x", "a b", ".a", ""])
+    expect([none, await bucket.get(none)]).toEqual([none, undefined]);
 });
 
 test("one of twenty concurrent updates wins", async () => {

@@ -50,6 +50,7 @@ export function openBucket(backbone: Backbone, name: string, options: { readonly
   return {
     name,
     async get(key) {
+      if (!isKey(key)) return undefined; // an id from outside may be any text: nothing was ever stored under this one
       const entry = await latest(key);
       return entry === undefined || entry.deleted ? undefined : entry;
     },
@@ -92,9 +93,10 @@ export function openBucket(backbone: Backbone, name: string, options: { readonly
   };
 }
 
+const isKey = (key: string): boolean => KEY.test(key) && !key.startsWith(".") && !key.endsWith(".");
+
 function subjectOf(prefix: string, key: string): string {
-  if (!KEY.test(key) || key.startsWith(".") || key.endsWith("."))
-    throw new TypeError(`kv: ${JSON.stringify(key)} is no key`);
+  if (!isKey(key)) throw new TypeError(`kv: ${JSON.stringify(key)} is no key`);
   return prefix + key;
 }
 

@@ -143,7 +143,8 @@ async function giveUp(deps: RetryDeps, intent: LoadedIntent, attempts: number, s
   const history = await readTopic(deps.backbone, intent.topic);
   await recordWhatTheLogKnows(deps, intent, history);
   const found = await deps.run.during(() => deps.rows.pending(intent.id));
-  if (found.kind !== "open" || found.revision !== intent.revision) return undefined;
+  // The end may have begun meanwhile: it decides what becomes of the pending, and nobody is told dead behind its back.
+  if (found.kind !== "open" || found.ending !== undefined || found.revision !== intent.revision) return undefined;
   if (found.pending.length === 0) {
     await writeLettersOfRow(deps, intent, history); // a process that gave up before may have died ahead of them
     return undefined;

@@ -6,7 +6,7 @@ import type { Count, History, Index, Say } from "./history.js";
 import type { Entry, RecordCopy } from "./record.js";
 
 /** A quote that is stored has one outcome; one that counts was in time, and the reader sees what the log says. */
-export function checkQuotes({ record, stored, quoteViews }: History, index: Index, say: Say, add: Count): void {
+export function checkQuotes({ stored, quoteViews }: History, index: Index, say: Say, add: Count): void {
   for (const [quoteId, copies] of index.quotes) {
     if (copies.length > 1) say("quote_doubled", quoteId);
     const outcomes = index.outcomes.get(quoteId) ?? [];
@@ -20,7 +20,7 @@ export function checkQuotes({ record, stored, quoteViews }: History, index: Inde
   }
   for (const quoteId of index.outcomes.keys()) if (!index.quotes.has(quoteId)) say("outcome_without_quote", quoteId);
   for (const { quoteId, digest } of stored) {
-    const found = record.quotes.find(({ subject }) => subject.endsWith(`.${quoteId}`));
+    const found = index.quotes.get(quoteId)?.[0];
     if (found === undefined) say("stored_quote_lost", quoteId);
     else if (digestOf(Buffer.from(found.value.envelope)) !== digest) say("stored_quote_differs", quoteId);
   }

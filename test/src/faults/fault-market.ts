@@ -6,7 +6,7 @@ import { type ProcessStack, type ServiceName, startProcesses } from "../processe
 import { checkHistory } from "./check-history.js";
 import type { CheckReport, History } from "./history.js";
 import { type LoadOptions, type Post, replayAll, runLoad, send } from "./load.js";
-import { openRecord, type RecordCopy, type RecordReader } from "./record.js";
+import { isSettled, openRecord, partOf, type RecordReader } from "./record.js";
 import { type Manner, type Seller, startSeller } from "./sellers.js";
 import { SEED, SIZES } from "./sizes.js";
 
@@ -183,31 +183,6 @@ function urlsOf(stack: ProcessStack): string[] {
   const urls: string[] = [];
   for (let index = 0; stack.has("broadcast", index); index++) urls.push(stack.service("broadcast", index).url);
   return urls;
-}
-
-function isSettled(record: RecordCopy, wanted: readonly string[]): boolean {
-  const ended = new Set<string>();
-  const judged = new Set<string>();
-  for (const { value } of record.events) {
-    const { intent_id, quote_id } = value.data as { intent_id: string; quote_id?: string };
-    if (/^INTENT_(?:CLOSED|EXPIRED|CANCELLED)$/.test(value.type)) ended.add(intent_id);
-    if (quote_id !== undefined) judged.add(quote_id);
-  }
-  return (
-    wanted.every((id) => ended.has(id)) && record.quotes.every(({ subject }) => judged.has(subject.split(".")[3]!))
-  );
-}
-
-/** The part that is about these intents. */
-function partOf(record: RecordCopy, ids: ReadonlySet<string>): RecordCopy {
-  const about = ({ value }: { value: { data: unknown } }) => ids.has((value.data as { intent_id: string }).intent_id);
-  return {
-    intents: record.intents.filter(({ subject }) => ids.has(subject.split(".")[3]!)),
-    ends: record.ends.filter(({ subject }) => ids.has(subject.split(".")[3]!)),
-    events: record.events.filter(about),
-    quotes: record.quotes.filter(({ subject }) => ids.has(subject.split(".")[1]!)),
-    deadLetters: record.deadLetters.filter(({ subject }) => ids.has(subject.split(".")[1]!)),
-  };
 }
 
 /** Through an outage that is just ending. */

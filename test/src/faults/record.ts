@@ -87,3 +87,29 @@ export async function openRecord(brokers: Brokers): Promise<RecordReader> {
 const textOf = (stored: Stored): string => Buffer.from(stored.data).toString("utf8");
 const json = (stored: Stored): unknown => JSON.parse(textOf(stored));
 const entry = <T>({ seq, time, subject }: Stored, value: T): Entry<T> => ({ seq, timeMs: time, subject, value });
+
+/** Each of these intents has its end event, and each stored quote its outcome. */
+export function isSettled(record: RecordCopy, wanted: readonly string[]): boolean {
+  const ended = new Set<string>();
+  const judged = new Set<string>();
+  for (const { value } of record.events) {
+    const { intent_id, quote_id } = value.data as { intent_id: string; quote_id?: string };
+    if (/^INTENT_(?:CLOSED|EXPIRED|CANCELLED)$/.test(value.type)) ended.add(intent_id);
+    if (quote_id !== undefined) judged.add(quote_id);
+  }
+  return (
+    wanted.every((id) => ended.has(id)) && record.quotes.every(({ subject }) => judged.has(subject.split(".")[3]!))
+  );
+}
+
+/** The part that is about these intents. */
+export function partOf(record: RecordCopy, ids: ReadonlySet<string>): RecordCopy {
+  const about = ({ value }: { value: { data: unknown } }) => ids.has((value.data as { intent_id: string }).intent_id);
+  return {
+    intents: record.intents.filter(({ subject }) => ids.has(subject.split(".")[3]!)),
+    ends: record.ends.filter(({ subject }) => ids.has(subject.split(".")[3]!)),
+    events: record.events.filter(about),
+    quotes: record.quotes.filter(({ subject }) => ids.has(subject.split(".")[1]!)),
+    deadLetters: record.deadLetters.filter(({ subject }) => ids.has(subject.split(".")[1]!)),
+  };
+}

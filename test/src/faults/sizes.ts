@@ -2,6 +2,8 @@
 
 const factor = Math.max(1, Number(process.env["OUTCRY_SOAK"] ?? 1));
 
+const FULL_FACTOR = 10;
+
 export const SEED = Number(process.env["OUTCRY_SEED"] ?? 20_261_120);
 
 export const SIZES = {
@@ -16,6 +18,10 @@ export const SIZES = {
   /** After the last post, for every intent to end and every quote to be judged. */
   settleMs: 60_000,
 } as const;
+
+/** Of a named soak (docs/soak.md): its sample under `npm test`, all of it at the soak's default factor of 10. */
+export const sized = (sample: number, full: number): number =>
+  factor === 1 ? sample : Math.max(sample, Math.round((full * factor) / FULL_FACTOR));
 
 /** Of one test: the load, what settles behind it, and the reading of the record. */
 export const TEST_TIMEOUT_MS = 30_000 + (1_000 * SIZES.intents) / SIZES.perSecond + SIZES.settleMs + SIZES.outageMs;

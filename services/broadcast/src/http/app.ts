@@ -129,6 +129,8 @@ function newServer({ log, tls }: AppDeps): App {
       ? fastify({ ...options, http: timeouts })
       : fastify({ ...options, https: { ...timeouts, ...tls } });
   app.server.maxConnections = CONNECTIONS_MAX;
+  // RFC 9110 §10.1.1 lets a server ignore what it does not know; Node's own 417 has no body and is no problem of the table.
+  app.server.on("checkExpectation", (request, response) => app.server.emit("request", request, response));
   return app;
 }
 
