@@ -1,5 +1,6 @@
 // Hears the acks of nodes. The subject names node and intent, which the connection's permissions guarantee; the digest binds
-// the ack to the intent's bytes. Never replies: a reply subject is the node's to forge.
+// the ack to the intent's bytes; where signed acks are taken, the node's signature binds both for later. Never replies: a reply
+// subject is the node's to forge.
 
 import { type Backbone, type Incoming, type Subscription } from "@outcry/backbone";
 import { type IntentBook, type LoadedIntent, type ResponseLog, type NodeAnswer } from "@outcry/delivery";
@@ -22,10 +23,12 @@ import {
 
 import type { FloodGate } from "./flood-gate.js";
 import type { KnownIntents } from "./known-intents.js";
+import type { AckVerifier } from "./verify-acks.js";
 
 const QUEUE_GROUP = "collectors";
 const ACK_PREFIX = SUBJECTS.allAcks.slice(0, SUBJECTS.allAcks.indexOf("*")); // the node's token follows
 const UNRECORDED_MAX = 100_000; // beyond it acks are dropped: the next attempt earns them again
+const SIGNATURE_HEADER = "Outcry-Signature";
 const LOADING_MAX = 1_000; // acks that wait for an intent to be read: invented ids must not become a queue of reads
 
 export interface CollectDeps {
@@ -34,6 +37,8 @@ export interface CollectDeps {
   responses: ResponseLog;
   ended: KnownIntents;
   floods: FloodGate;
+  /** Absent: signatures are ignored. */
+  verifier?: AckVerifier | undefined;
   clock: Clock;
   log: Log;
   onAck?: (status: string) => void;
@@ -91,7 +96,40 @@ function takeAck(deps: CollectDeps, memory: Memory, intent: LoadedIntent, node: 
   if (ack.value.request_digest !== intent.record.request_digest) return refuse(deps, message, "ack_digest_mismatch");
   if (deps.responses.unrecorded > UNRECORDED_MAX) return refuse(deps, message, "overloaded");
 
-  const { status, reason, attempt } = ack.value;
+  const heard: Heard = { intent, index, node, ack: ack.value, nowMs };
+  if (deps.verifier === undefined) tell(deps, memory, heard);
+  else verifyThenTell(deps, deps.verifier, memory, heard, message);
+}
+
+interface Heard {
+  intent: LoadedIntent;
+  index: number;
+  node: string;
+  ack: Ack;
+  nowMs: number;
+}
+
+/** Signed bytes are those of the ack's known members and no others: whoever reads NODE_RESPONDED can make them again. */
+function verifyThenTell(deps: CollectDeps, verifier: AckVerifier, memory: Memory, heard: Heard, message: Incoming): void {
+  const { intent, index, node, ack } = heard;
+  const { subject } = message; // a verdict comes when the message's buffer may be another's
+  const jws = message.headers.last(SIGNATURE_HEADER);
+  if (jws === undefined && verifier.required) return refuse(deps, message, "signature_missing");
+  if (jws === undefined) return tell(deps, memory, heard);
+  if (memory.told.has(intent, index, ack.status)) return;
+  if (jws.length > LIMITS.ackSignatureCharsMax) return refuse(deps, message, "signature_malformed");
+  const bytes = canonicalize(buildAck(ack.request_digest, ack.attempt, ack.status, ack.reason));
+  if (Buffer.compare(bytes, message.data) !== 0) return refuse(deps, message, "json_not_canonical");
+  const taken = verifier.take({ nodeId: node, bytes, jws }, (verdict) => {
+    if (verdict.kind === "refused") refuse(deps, { subject }, verdict.code);
+    else tell(deps, memory, heard, jws);
+  });
+  if (!taken) refuse(deps, message, "overloaded");
+}
+
+function tell(deps: CollectDeps, memory: Memory, heard: Heard, signature?: string): void {
+  const { intent, index, node, nowMs } = heard;
+  const { status, reason, attempt } = heard.ack;
   if (!memory.told.add(intent, index, status)) return;
   const response: NodeAnswer = {
     node_id: node,
@@ -99,6 +137,7 @@ function takeAck(deps: CollectDeps, memory: Memory, intent: LoadedIntent, node: 
     status,
     ...(reason === undefined ? {} : { reason }),
     attempt,
+    ...(signature === undefined ? {} : { signature }),
     received_at: toRfc3339(nowMs),
   };
   deps.onAck?.(status);
@@ -125,6 +164,10 @@ const STATUS_BITS: Readonly<Record<Ack["status"], number>> = { accepted: 1, decl
 /** Answers that are recorded, or about to be: a node that repeats itself adds nothing, and must not fill the log. */
 class ToldAnswers {
   readonly #told = new WeakMap<LoadedIntent, Uint8Array>();
+
+  has(intent: LoadedIntent, index: number, status: Ack["status"]): boolean {
+    return ((this.#told.get(intent)?.[index] ?? 0) & STATUS_BITS[status]) !== 0;
+  }
 
   /** False when this answer was told before. */
   add(intent: LoadedIntent, index: number, status: Ack["status"]): boolean {
@@ -159,7 +202,7 @@ const usualAcksOf = (digest: string): { bytes: Buffer; value: Ack }[] =>
     return { bytes: Buffer.from(canonicalize(value)), value };
   });
 
-function refuse(deps: CollectDeps, message: Incoming, code: ErrorCode | "overloaded"): void {
+function refuse(deps: CollectDeps, message: Pick<Incoming, "subject">, code: ErrorCode | "overloaded"): void {
   deps.onRefused?.(code);
   deps.log.debug({ subject: message.subject, code }, "an ack was refused");
 }

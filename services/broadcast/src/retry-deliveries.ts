@@ -7,7 +7,6 @@ import {
   type EventLog,
   type IntentBook,
   type LoadedIntent,
-  type ResponseLog,
   foldIntent,
   readTopic,
 } from "@outcry/delivery";
@@ -21,7 +20,8 @@ const SENDS_KEPT_MAX = 100_000; // open intents of a long outage
 export interface RetryDeps extends DeadLetterDeps {
   backbone: Backbone;
   book: IntentBook;
-  responses: ResponseLog;
+  /** Resolves when every ack that this process has got so far is verified and recorded. */
+  heardAcks: () => Promise<void>;
   events: EventLog;
   rows: DeliveryRows;
   run: RunKeeper;
@@ -127,7 +127,7 @@ export const backoffMs = (attempt: number, random: () => number): number =>
 async function giveUp(deps: RetryDeps, intent: LoadedIntent, attempts: number, settledAtMs: number): Promise<Again> {
   const heardUntilMs = deps.clock.now();
   await deps.backbone.flush();
-  await deps.responses.recorded();
+  await deps.heardAcks();
   const history = await readTopic(deps.backbone, intent.topic);
   await recordWhatTheLogKnows(deps, intent, history);
   const found = await deps.run.during(() => deps.rows.pending(intent.id));
