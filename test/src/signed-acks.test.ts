@@ -102,8 +102,16 @@ describe("where signed acks are required", () => {
 
   const foreign = generateKey();
   const wrong: [what: string, code: string, (heard: HeardIntent, earlier: HeardIntent) => Sent][] = [
-    ["without a signature", "signature_missing", (heard) => ({ ...signedAck(heard, world.node.key), signature: undefined })],
-    ["with a signature of no form", "signature_malformed", (heard) => ({ ...signedAck(heard, foreign), signature: "x" })],
+    [
+      "without a signature",
+      "signature_missing",
+      (heard) => ({ ...signedAck(heard, world.node.key), signature: undefined }),
+    ],
+    [
+      "with a signature of no form",
+      "signature_malformed",
+      (heard) => ({ ...signedAck(heard, foreign), signature: "x" }),
+    ],
     [
       "with a signature that would not fit the event",
       "signature_malformed",

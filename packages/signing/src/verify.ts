@@ -60,7 +60,11 @@ interface Claim {
 }
 
 const JWS_CHARS_MAX = 1_024; // a header with a 128-character kid and a signature need 350
-const INVALID: UnreadSignature = { kind: "refused", code: "signature_invalid", detail: "the signature is not of these bytes" };
+const INVALID: UnreadSignature = {
+  kind: "refused",
+  code: "signature_invalid",
+  detail: "the signature is not of these bytes",
+};
 
 const refused = <C extends Refused["code"]>(code: C, detail: string) => ({ kind: "refused" as const, code, detail });
 

@@ -110,7 +110,13 @@ interface Heard {
 }
 
 /** Signed bytes are those of the ack's known members and no others: whoever reads NODE_RESPONDED can make them again. */
-function verifyThenTell(deps: CollectDeps, verifier: AckVerifier, memory: Memory, heard: Heard, message: Incoming): void {
+function verifyThenTell(
+  deps: CollectDeps,
+  verifier: AckVerifier,
+  memory: Memory,
+  heard: Heard,
+  message: Incoming,
+): void {
   const { intent, index, node, ack } = heard;
   const { subject } = message; // a verdict comes when the message's buffer may be another's
   const jws = message.headers.last(SIGNATURE_HEADER);

@@ -3,13 +3,7 @@
 // this process has not got to yet: before the verdict it hears all that the server has sent, and records it.
 
 import type { Backbone } from "@outcry/backbone";
-import {
-  type EventLog,
-  type IntentBook,
-  type LoadedIntent,
-  foldIntent,
-  readTopic,
-} from "@outcry/delivery";
+import { type EventLog, type IntentBook, type LoadedIntent, foldIntent, readTopic } from "@outcry/delivery";
 import type { DeliveryRows, RunKeeper, TimerClaim } from "@outcry/jobs";
 import { type Clock, type Event, LIMITS, buildEvent, parseRfc3339 } from "@outcry/protocol";
 import { deadLetter, type DeadLetterDeps, writeLettersOfRow } from "./dead-letter.js";
