@@ -14,11 +14,20 @@ import { readIntents } from "./real-intents.js";
 import { fanOutRow } from "./rows/fan-out.js";
 import { intakeRow } from "./rows/intake.js";
 import { postRow } from "./rows/post.js";
+import { r3Row } from "./rows/r3.js";
 import { reachRow } from "./rows/reach.js";
 import type { Row } from "./rows/row.js";
+import { signedAcksRow } from "./rows/signed-acks.js";
 import { conditions, costTable, resultTable } from "./table.js";
 
-const rows: Record<RowName, Row> = { "fan-out": fanOutRow, post: postRow, reach: reachRow, intake: intakeRow };
+const rows: Record<RowName, Row> = {
+  "fan-out": fanOutRow,
+  post: postRow,
+  reach: reachRow,
+  intake: intakeRow,
+  "signed-acks": signedAcksRow,
+  r3: r3Row,
+};
 const begunMs = Date.now();
 const folder = path.join(repository, ".outcry", "bench");
 

@@ -2,7 +2,7 @@
 
 import { parseArgs } from "node:util";
 
-export const ROW_NAMES = ["fan-out", "post", "reach", "intake"] as const;
+export const ROW_NAMES = ["fan-out", "post", "reach", "intake", "signed-acks", "r3"] as const;
 export type RowName = (typeof ROW_NAMES)[number];
 
 export interface BenchOptions {
@@ -35,6 +35,8 @@ Rows
   post      POST /v1/intents accepted per second, 1, 16 and 128 connections
   reach     POST until the last of 100 nodes has the intent, 99th percentile
   intake    quotes stored, verified, ranked and announced
+  signed-acks  1,000 and 100 nodes whose acks are signed and verified, against the same nodes with plain acks
+  r3        post (16, 128), fan-out (100 nodes) and reach on three local nats-servers with three replicas
 `;
 
 export type ReadOptions =

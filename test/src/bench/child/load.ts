@@ -19,7 +19,7 @@ import { readIntents } from "../real-intents.js";
 import { HttpConnection, type Target, requestBytes } from "./http-client.js";
 import type { SampleQuote } from "./intake.js";
 import type { Place } from "./place.js";
-import { type Seller, SellerFleet, makeSellers, recordOf } from "./sellers.js";
+import { type Seller, SellerFleet, makeSellers, recordOf, signAcks } from "./sellers.js";
 
 const OPEN_FOR_MS = 3_600_000;
 
@@ -108,6 +108,18 @@ export function loadRole() {
       fleet.onIntent = () => undefined;
       connection.close();
       return { count: requests.length, seconds: (performance.now() - begunMs) / 1_000, latenciesMs };
+    },
+
+    /** From now on these sellers' acks of these intents are signed; of no others. */
+    async signAcks({
+      intents,
+      count,
+    }: {
+      intents: { intent: string; digest: string }[];
+      count: number;
+    }): Promise<void> {
+      const signing = sellers.slice(0, count);
+      fleet.signedAcks = new Map(intents.map(({ intent, digest }) => [intent, signAcks(signing, digest)]));
     },
 
     async forgetIntents(): Promise<void> {

@@ -10,6 +10,8 @@ export interface Place {
   natsUrl: string;
   redisUrl: string;
   authDir: string;
+  /** Of every stream. */
+  replicas: number;
 }
 
 /** A stream of the raw loops beside Outcry's own, on the same server with the same durability. */
@@ -33,7 +35,7 @@ export function connectBare({ natsUrl, authDir }: Place, name: string): Promise<
   });
 }
 
-export function platformAt({ natsUrl, redisUrl, authDir }: Place, name: string): PlatformOptions {
+export function platformAt({ natsUrl, redisUrl, authDir, replicas }: Place, name: string): PlatformOptions {
   const { creds } = readAuthFolder(authDir);
   return {
     name,
@@ -41,7 +43,7 @@ export function platformAt({ natsUrl, redisUrl, authDir }: Place, name: string):
     natsCredentials: { creds: creds.service },
     systemCredentials: { creds: creds.system },
     redisUrl,
-    replicas: 1,
+    replicas,
     region: "local",
     allowUnkeptPromises: false,
     clock: systemClock,

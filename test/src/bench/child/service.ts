@@ -8,9 +8,11 @@ import { type IntentRecord, encodeRecord } from "@outcry/delivery";
 import {
   LIMITS,
   type NodeRecord,
+  type SignedAcks,
   SUBJECTS,
   buildIntent,
   canonicalize,
+  digestOf,
   newTraceId,
   systemClock,
   toRfc3339,
@@ -29,6 +31,12 @@ interface Prepared {
   subject: string;
   record: Uint8Array;
   intent: Uint8Array;
+}
+
+/** What a row wants other than usual. */
+export interface ServiceOptions {
+  signedAcks?: SignedAcks;
+  ackTimeoutMs?: number;
 }
 
 /** Acks that are still missing, by intent. */
@@ -56,7 +64,7 @@ export function serviceRole() {
     ...profileVerbs,
 
     /** Starts both; returns the base URL and a backend's key. */
-    async start(place: Place): Promise<{ url: string; apiKey: string }> {
+    async start({ place, signedAcks = "off", ackTimeoutMs = LIMITS.ackTimeoutMs }: { place: Place } & ServiceOptions) {
       broadcast = await startBroadcast({
         platform: platformAt(place, "broadcast"),
         auth: readAuthFolder(place.authDir),
@@ -64,7 +72,8 @@ export function serviceRole() {
         keyStore: fixedKey(key),
         serviceId: "outcry",
         quoteWindowMs: LIMITS.quoteWindowDefaultMs,
-        ackTimeoutMs: LIMITS.ackTimeoutMs,
+        ackTimeoutMs,
+        signedAcks,
         ackWindowMs: LIMITS.responseWindowMs,
         attemptsMax: LIMITS.attemptsMax,
         cursorKeys: cursorKeys("a cursor secret of the bench"),
@@ -90,6 +99,11 @@ export function serviceRole() {
       prepared = Array.from({ length: count }, (_, index) =>
         prepareIntent(requests[index % requests.length]!, key, nodes),
       );
+    },
+
+    /** For sellers that sign beforehand. */
+    async preparedAcks(): Promise<{ intent: string; digest: string }[]> {
+      return prepared.map(({ id, intent }) => ({ intent: id, digest: digestOf(intent) }));
     },
 
     async runFanOut({ inFlight, nodes, rampMs }: FanOut): Promise<Run> {
