@@ -15,7 +15,7 @@ import type { ServiceOptions, ServiceVerbs } from "./child/service.js";
 
 const SELLER_CONNECTIONS = 4;
 const BARE_BYTES_MAX = 8 * 1024 ** 3;
-const REGISTRY_WAIT_MS = 10_000;
+const REGISTRY_WAIT_MS = 20_000;
 const STEP_DOWN_TRIES = 50;
 const STEP_DOWN_WAIT_MS = 200; // an election between the tries
 const SIGNALS = ["SIGINT", "SIGTERM"] as const; // an interrupted run leaves nothing behind either
@@ -29,6 +29,8 @@ export interface RigOptions {
   /** Default: 1, on one nats-server. With 3 there are three. */
   replicas?: 1 | 3;
   service?: ServiceOptions;
+  /** Of the sellers, at the start: `register` adds more. Default: all. */
+  registered?: number;
 }
 
 export interface Rig {
@@ -41,6 +43,8 @@ export interface Rig {
   readonly apiKey: string;
   readonly nodes: readonly string[];
   readonly sellerConnections: number;
+  /** Puts further sellers into the registry, until `count` of them are there and chosen. */
+  register(count: number): Promise<void>;
   /** Process ids by the name that the table shows. */
   readonly pids: Readonly<Record<string, number>>;
   stop(): Promise<void>;
@@ -89,12 +93,13 @@ async function startAll(
     load.call("openSellers", sellers),
   ]);
   const nodes = records.map(({ id }) => id);
+  let registered = options.registered ?? records.length;
   const [bareUrl] = await Promise.all([
     bareHttp?.call("start", { place, nodes }),
     intake?.call("start", place),
-    service.call("registerNodes", records),
+    service.call("registerNodes", records.slice(0, registered)),
   ]);
-  await untilSelectable(url, apiKey, nodes.length);
+  await untilSelectable(url, apiKey, registered);
   if (place.replicas > 1) await leadFromFirst(place, [BARE.stream, STREAMS.intents, STREAMS.events]);
   return {
     service,
@@ -106,6 +111,11 @@ async function startAll(
     bareUrl: bareUrl ?? "",
     nodes,
     sellerConnections: SELLER_CONNECTIONS,
+    async register(count) {
+      await service.call("registerNodes", records.slice(registered, count));
+      registered = count;
+      await untilSelectable(url, apiKey, registered);
+    },
     pids: {
       service: service.pid,
       ...(intake ? { intake: intake.pid } : {}),
@@ -147,7 +157,7 @@ async function leadFromFirst(place: Place, streams: readonly string[]): Promise<
 }
 
 /** The registry is followed: a node is chosen a moment after it is written. */
-async function untilSelectable(url: string, apiKey: string, nodes: number): Promise<void> {
+export async function untilSelectable(url: string, apiKey: string, nodes: number): Promise<void> {
   const untilMs = Date.now() + REGISTRY_WAIT_MS;
   for (let attempt = 0; Date.now() < untilMs; attempt++) {
     const response = await fetch(`${url}/v1/intents`, {
@@ -155,7 +165,7 @@ async function untilSelectable(url: string, apiKey: string, nodes: number): Prom
       headers: {
         authorization: `Bearer ${apiKey}`,
         "content-type": "application/json",
-        "idempotency-key": `probe-${attempt}`,
+        "idempotency-key": `probe-${nodes}-${attempt}`,
       },
       body: JSON.stringify({ line_items: [{ query: "probe" }], context: { currency: "EUR" } }),
     });

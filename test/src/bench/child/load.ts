@@ -16,7 +16,7 @@ import { randomBytes } from "node:crypto";
 import { headers } from "@nats-io/transport-node";
 import { type Run, closedLoop, orStuck } from "../closed-loop.js";
 import { readIntents } from "../real-intents.js";
-import { HttpConnection, type Target, requestBytes } from "./http-client.js";
+import { HttpConnection, type Target, getBytes, requestBytes } from "./http-client.js";
 import type { SampleQuote } from "./intake.js";
 import type { Place } from "./place.js";
 import { type Seller, SellerFleet, makeSellers, recordOf, signAcks } from "./sellers.js";
@@ -84,6 +84,17 @@ export function loadRole() {
       } finally {
         for (const connection of open) connection.close();
       }
+    },
+
+    /** One GET after another on one connection. */
+    async runGets({ url, apiKey, paths }: { url: string; apiKey: string; paths: string[] }): Promise<Run> {
+      const connection = await HttpConnection.open(url);
+      const asked = paths.map((path) => getBytes({ url, path, apiKey }));
+      const run = await closedLoop({ count: asked.length, inFlight: 1 }, async (index) => {
+        await connection.get(asked[index]!);
+      });
+      connection.close();
+      return run;
     },
 
     /** One POST after another, `everyMs` apart: the time until every seller has it. Both ends are in this process. */

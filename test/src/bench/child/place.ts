@@ -14,6 +14,8 @@ export interface Place {
   replicas: number;
 }
 
+const RECONNECT_WAIT_MS = 250;
+
 /** A stream of the raw loops beside Outcry's own, on the same server with the same durability. */
 export const BARE = {
   stream: "BARE",
@@ -24,6 +26,8 @@ export const BARE = {
   allAcks: "bare.ack.*.*",
 } as const;
 
+export const BARE_TIMEOUT_MS = 30_000; // of a request of the bench's own; a busy disk takes seconds
+
 export function connectBare({ natsUrl, authDir }: Place, name: string): Promise<NatsConnection> {
   const { creds } = readAuthFolder(authDir);
   return connect({
@@ -32,6 +36,8 @@ export function connectBare({ natsUrl, authDir }: Place, name: string): Promise<
     authenticator: credsAuthenticator(new TextEncoder().encode(creds.service)),
     inboxPrefix: `_INBOX_${name}`,
     noAsyncTraces: true,
+    maxReconnectAttempts: -1, // some rows restart their servers
+    reconnectTimeWait: RECONNECT_WAIT_MS,
   });
 }
 

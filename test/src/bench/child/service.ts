@@ -19,6 +19,8 @@ import {
 } from "@outcry/protocol";
 import { type SigningKey, generateKey, signIntent } from "@outcry/signing";
 import { cursorKeys } from "@outcry/ws-gateway";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { type Run, closedLoop } from "../closed-loop.js";
 import { readIntents } from "../real-intents.js";
 import { BARE, type Place, connectBare, platformAt } from "./place.js";
@@ -37,6 +39,17 @@ interface Prepared {
 export interface ServiceOptions {
   signedAcks?: SignedAcks;
   ackTimeoutMs?: number;
+  /** Of an earlier start on the same data; then no key is made. */
+  apiKey?: string;
+}
+
+export interface StartedService {
+  url: string;
+  apiKey: string;
+  /** Owner of the key, where it was made now. */
+  backendId: string | undefined;
+  /** Until it could listen: connecting, reading the registry and, where Redis was empty, rebuilding. */
+  startMs: number;
 }
 
 /** Acks that are still missing, by intent. */
@@ -64,7 +77,13 @@ export function serviceRole() {
     ...profileVerbs,
 
     /** Starts both; returns the base URL and a backend's key. */
-    async start({ place, signedAcks = "off", ackTimeoutMs = LIMITS.ackTimeoutMs }: { place: Place } & ServiceOptions) {
+    async start({
+      place,
+      apiKey: knownKey,
+      signedAcks = "off",
+      ackTimeoutMs = LIMITS.ackTimeoutMs,
+    }: { place: Place } & ServiceOptions): Promise<StartedService> {
+      const fromMs = performance.now();
       broadcast = await startBroadcast({
         platform: platformAt(place, "broadcast"),
         auth: readAuthFolder(place.authDir),
@@ -80,12 +99,14 @@ export function serviceRole() {
         webhooks: { key: "a webhook key of the bench", rules: { ports: [443], allowPrivate: false } },
         metrics: countingInto(counters),
       });
+      const startMs = performance.now() - fromMs;
       countRecorded(broadcast, missing);
       holdDispatch = dispatchSwitch(broadcast);
       bare = await connectBare(place, "bare");
       hearBareAcks(bare, bareMissing);
       const url = await broadcast.listen({ host: "127.0.0.1", port: 0 });
-      return { url, apiKey: await backendKey(url, broadcast.adminKey!) };
+      const made = knownKey === undefined ? await backendKey(url, broadcast.adminKey!) : undefined;
+      return { url, apiKey: knownKey ?? made!.secret, backendId: made?.backend_id, startMs };
     },
 
     async registerNodes(nodes: NodeRecord[]): Promise<void> {
@@ -97,7 +118,7 @@ export function serviceRole() {
     async prepareIntents({ count, nodes }: { count: number; nodes: string[] }): Promise<void> {
       const { requests } = readIntents();
       prepared = Array.from({ length: count }, (_, index) =>
-        prepareIntent(requests[index % requests.length]!, key, nodes),
+        prepareIntent(requests[index % requests.length]!, key, nodes, "bkd_bench"),
       );
     },
 
@@ -135,6 +156,15 @@ export function serviceRole() {
       holdDispatch(held);
     },
 
+    /** Bytes in use once everything that can go is gone. */
+    async heapBytes(): Promise<number> {
+      setFlagsFromString("--expose-gc");
+      const collect = runInNewContext("gc") as () => void;
+      collect();
+      const { heapUsed, external } = process.memoryUsage();
+      return heapUsed + external;
+    },
+
     async counted(): Promise<typeof counters> {
       return { ...counters };
     },
@@ -151,7 +181,12 @@ export function serviceRole() {
 
 export type ServiceVerbs = ReturnType<typeof serviceRole>["verbs"];
 
-function prepareIntent(request: Parameters<typeof buildIntent>[0], key: SigningKey, nodes: string[]): Prepared {
+export function prepareIntent(
+  request: Parameters<typeof buildIntent>[0],
+  key: SigningKey,
+  nodes: string[],
+  backendId: string,
+): Prepared {
   const traceId = newTraceId();
   const deadline = toRfc3339(systemClock.now() + OPEN_FOR_MS);
   const intent = buildIntent({ ...request, quote_deadline: deadline }, { traceId });
@@ -163,7 +198,7 @@ function prepareIntent(request: Parameters<typeof buildIntent>[0], key: SigningK
     signature: jws,
     request_digest: digest,
     body_digest: digest,
-    backend_id: "bkd_bench",
+    backend_id: backendId,
     routing: {},
     targets: nodes,
     registry_revision: 1,
@@ -233,12 +268,11 @@ function countingInto(counters: { dispatched: number; retried: number; dead: num
   };
 }
 
-async function backendKey(url: string, adminKey: string): Promise<string> {
+async function backendKey(url: string, adminKey: string): Promise<{ secret: string; backend_id: string }> {
   const response = await fetch(`${url}/v1/api-keys`, {
     method: "POST",
     headers: { authorization: `Bearer ${adminKey}`, "content-type": "application/json" },
     body: JSON.stringify({ role: "backend", name: "bench" }),
   });
-  const { secret } = (await response.json()) as { secret: string };
-  return secret;
+  return (await response.json()) as { secret: string; backend_id: string };
 }
