@@ -132,7 +132,7 @@ describe("growth", () => {
   });
 });
 
-const near = (value: number) => expect.closeTo(value, 9) as number;
+const near = (value: number) => expect.closeTo(value, 9) as unknown as number;
 
 describe("the bench's statistics", () => {
   test("take the middle, or the mean of the two in the middle", () => {

@@ -5,6 +5,7 @@ import {
   type NodeRecord,
   type Notice,
   type QuoteAnswer,
+  STREAMS,
   SUBJECTS,
   buildQuote,
   canonicalize,
@@ -18,9 +19,10 @@ import { type Run, closedLoop, orStuck } from "../closed-loop.js";
 import { readIntents } from "../real-intents.js";
 import { HttpConnection, type Target, getBytes, requestBytes } from "./http-client.js";
 import type { SampleQuote } from "./intake.js";
-import type { Place } from "./place.js";
+import { BARE_TIMEOUT_MS, type Place } from "./place.js";
 import { type Seller, SellerFleet, makeSellers, recordOf, signAcks } from "./sellers.js";
 
+const DIRECT_GET = `$JS.API.DIRECT.GET.${STREAMS.intents}`;
 const OPEN_FOR_MS = 3_600_000;
 
 interface SignedQuote {
@@ -95,6 +97,16 @@ export function loadRole() {
       });
       connection.close();
       return run;
+    },
+
+    /** The last message of each subject of INTENTS, one read after another, past the service. */
+    async runDirectGets(subjects: string[]): Promise<Run> {
+      return closedLoop({ count: subjects.length, inFlight: 1 }, async (index) => {
+        const query = JSON.stringify({ last_by_subj: subjects[index]! });
+        const options = { timeout: BARE_TIMEOUT_MS };
+        const { data, headers: fields } = await fleet.connection(0).request(DIRECT_GET, query, options);
+        if (data.length === 0) throw new Error(`a record of the bench is not there: ${fields?.description}`);
+      });
     },
 
     /** One POST after another, `everyMs` apart: the time until every seller has it. Both ends are in this process. */
