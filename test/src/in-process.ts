@@ -24,7 +24,7 @@ import {
   NO_NODE_QUOTAS,
   startIntake,
 } from "@outcry/intake";
-import { createNode, type IntentHandler, type NodeDescription, type SellerNode } from "@outcry/node";
+import { createNode, type IntentHandler, type NodeDescription, type NodeOptions, type SellerNode } from "@outcry/node";
 import {
   type ApiKeyCreated,
   type Event,
@@ -33,6 +33,7 @@ import {
   type Log,
   type NodeRecord,
   type QuotesView,
+  type SignedAcks,
   STREAMS,
   systemClock,
   TOPICS,
@@ -60,6 +61,7 @@ export interface LogLine {
 export interface MarketOptions {
   ackTimeoutMs?: number;
   attemptsMax?: number;
+  signedAcks?: SignedAcks;
   /** Deliveries of one message of the record before it is set aside. */
   deliveriesMax?: number;
   quotas?: Partial<NonNullable<BroadcastOptions["quotas"]>>;
@@ -97,6 +99,7 @@ export async function startMarket(options: MarketOptions = {}): Promise<Market> 
     ackWindowMs: 5,
     attemptsMax: options.attemptsMax ?? 3,
     ...deliveries,
+    signedAcks: options.signedAcks ?? "off",
     quotas: { ...NO_QUOTAS, ...options.quotas },
     cursorKeys: cursorKeys(CURSOR_SECRET),
     webhooks: { key: "a key for webhooks in tests", rules: { ports: [443], allowPrivate: true }, ...options.webhooks },
@@ -199,9 +202,10 @@ export class Market {
   async seller(
     onIntent: IntentHandler,
     description: Partial<NodeDescription> = {},
+    options: Pick<NodeOptions, "signAcks"> = {},
   ): Promise<SellerNode & { id: string }> {
     const { id, key, natsUser } = await this.register(description);
-    const node = createNode({ url: this.url, id, key, natsSeed: natsUser.seed }).onIntent(onIntent);
+    const node = createNode({ url: this.url, id, key, natsSeed: natsUser.seed, ...options }).onIntent(onIntent);
     this.#sellers.push(node);
     await node.start();
     return Object.assign(node, { id });

@@ -27,7 +27,9 @@ test("an end that begins while the last answers are waited for leaves no deliver
       const found = await pending(intentId);
       if (found.kind !== "open" || found.attempt === 0 || ++looks < 2) return found;
       rows.pending = pending;
-      await run.during(() => rows.beginEnding(id, { outcome: "cancelled", by: "backend", atMs: Date.now() }));
+      await run.during(() =>
+        rows.beginEnding({ id, revision: 0 }, { outcome: "cancelled", by: "backend", atMs: Date.now() }),
+      );
       resolve();
       return pending(intentId);
     };

@@ -88,6 +88,7 @@ async function newNode(
     registration,
     log,
     catchUp: false,
+    signAcks: true, // ignored, unless the service was told to look
     ...(invite === undefined ? {} : { invite }),
   });
   return node.onIntent((intent, context) => offer(intent, context, shelf));

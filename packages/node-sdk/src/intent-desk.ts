@@ -3,7 +3,6 @@
 
 import {
   buildAck,
-  canonicalize,
   type Clock,
   type DeclineReason,
   digestOf,
@@ -12,7 +11,6 @@ import {
   type Notice,
   OutcryError,
   revisionOf,
-  SUBJECTS,
 } from "@outcry/protocol";
 import type { SigningKey } from "@outcry/signing";
 import { settledWithin } from "./alarm.js";
@@ -32,6 +30,7 @@ import { readCancel, readIntent, readNotice, type Reading, type ReadIntent } fro
 import { type Answer, answerOf, type QuoteReply } from "./reply.js";
 import { type QuoteOutcome, sendQuote, signQuote } from "./send-quote.js";
 import type { ServiceKeys } from "./service-keys.js";
+import { sendAck } from "./send-ack.js";
 import { Slots } from "./slots.js";
 
 export interface DeskDeps {
@@ -45,6 +44,7 @@ export interface DeskDeps {
   readonly emit: <E extends keyof NodeEvents>(event: E, value: NodeEvents[E]) => void;
   readonly concurrency: number;
   readonly openIntentsMax: number;
+  readonly signAcks: boolean;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
@@ -171,13 +171,12 @@ export class IntentDesk {
   }
 
   #reject(refused: Extract<ReadIntent, { kind: "refused" }>, digest: string, attempt: number): void {
-    const { emit, nodeId, link } = this.#deps;
+    const { emit } = this.#deps;
     this.counters.rejected++;
     const error = new OutcryError(refused.code, refused.detail);
     emit("error", refused.intentId === undefined ? { error } : { error, intentId: refused.intentId });
     if (refused.intentId === undefined) return; // no subject to say it on
-    const ack = buildAck(digest, attempt, "rejected", "invalid_intent");
-    link.publish(SUBJECTS.ack(nodeId, refused.intentId), canonicalize(ack));
+    sendAck(this.#deps, refused.intentId, buildAck(digest, attempt, "rejected", "invalid_intent"));
   }
 
   #take(taken: TakenIntent): void {
@@ -277,8 +276,7 @@ export class IntentDesk {
   /** At most once: an ack that is lost is earned again when the service repeats the intent. */
   #ack(intentId: string, digest: string, attempt: number, answer: AckAnswer): void {
     const reason = answer.status === "declined" ? answer.reason : undefined;
-    const ack = buildAck(digest, attempt, answer.status, reason);
-    this.#deps.link.publish(SUBJECTS.ack(this.#deps.nodeId, intentId), canonicalize(ack));
+    sendAck(this.#deps, intentId, buildAck(digest, attempt, answer.status, reason));
   }
 }
 

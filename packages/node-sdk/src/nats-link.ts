@@ -7,6 +7,7 @@ import {
   headers as natsHeaders,
   jwtAuthenticator,
   type Msg,
+  type MsgHdrs,
   type NatsConnection,
   type Status,
 } from "@nats-io/transport-node";
@@ -107,17 +108,17 @@ export class NatsLink {
   }
 
   /** False when the connection is down: nothing was sent. */
-  publish(subject: string, data: Uint8Array): boolean {
+  publish(subject: string, data: Uint8Array, fields?: Record<string, string>): boolean {
     if (!this.#up) return false;
-    this.#nc.publish(subject, data);
+    if (fields === undefined) this.#nc.publish(subject, data);
+    else this.#nc.publish(subject, data, { headers: headersOf(fields) });
     return true;
   }
 
   /** Rejects at once when the connection is or goes down. */
   async request(subject: string, data: Uint8Array, fields: Record<string, string>): Promise<Uint8Array> {
     if (!this.#up) throw new OutcryError("dependency_unavailable", "nats is down");
-    const headers = natsHeaders();
-    for (const [name, value] of Object.entries(fields)) headers.set(name, value);
+    const headers = headersOf(fields);
     const answer = this.#nc.request(subject, data, { timeout: NODE_LIMITS.quoteTimeoutMs, headers });
     let fail!: (error: Error) => void;
     const lost = new Promise<never>((_, reject) => {
@@ -206,6 +207,12 @@ export class NatsLink {
 
 const isRefusal = (error: unknown): boolean =>
   error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError;
+
+function headersOf(fields: Record<string, string>): MsgHdrs {
+  const headers = natsHeaders();
+  for (const [name, value] of Object.entries(fields)) headers.set(name, value);
+  return headers;
+}
 
 const incoming = (message: Msg): Incoming => ({
   subject: message.subject,

@@ -24,6 +24,8 @@ export interface NodeOptions {
   readonly connection?: DirectConnection;
   /** Ask for what was missed, at the start and after each lost connection. Default: true. */
   readonly catchUp?: boolean;
+  /** Sign each ack, for services that ask for it or record it as evidence. Default: false. */
+  readonly signAcks?: boolean;
   /** Handlers at once. */
   readonly concurrency?: number;
   /** Intents waiting, being handled or with an unconfirmed quote; more are declined with `capacity`. */

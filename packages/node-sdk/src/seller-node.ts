@@ -167,6 +167,7 @@ export class SellerNode {
       emit: this.#listeners.emit,
       concurrency: this.#options.concurrency ?? NODE_LIMITS.concurrencyDefault,
       openIntentsMax: this.#options.openIntentsMax ?? NODE_LIMITS.openIntentsMax,
+      signAcks: this.#options.signAcks ?? false,
       clock,
       random,
       log,

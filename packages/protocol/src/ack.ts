@@ -1,4 +1,5 @@
-// A node's word that it has an intent. Unsigned: the connection's permissions name the node, the digest binds the intent (DESIGN "Envelope").
+// A node's word that it has an intent. Its bytes hold no signature: the connection's permissions name the node, the digest binds the
+// intent (DESIGN "Envelope"). Where signed acks are taken (ADR-11), the signature is a header beside them.
 // All nodes that accept one attempt send the very same bytes.
 
 import Type, { type Static } from "typebox";
@@ -28,6 +29,10 @@ export const Ack = Type.Object({
   reason: Type.Optional(Type.Enum(DECLINE_REASONS)),
 });
 export type Ack = Static<typeof Ack>;
+
+/** What a service does with an ack's signature: ignores it, verifies it where there is one, or takes no ack without. */
+export const SIGNED_ACKS = ["off", "accept", "require"] as const;
+export type SignedAcks = (typeof SIGNED_ACKS)[number];
 
 export function buildAck(requestDigest: string, attempt: number, status: Ack["status"], reason?: DeclineReason): Ack {
   return {

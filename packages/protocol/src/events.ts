@@ -25,6 +25,8 @@ const NodeResponse = Type.Object({
   reason: Type.Optional(Type.String()),
   attempt: Type.Optional(Type.Integer({ minimum: 1 })),
   quote_id: Type.Optional(QuoteId),
+  /** Detached JWS over the ack's canonical bytes, where signed acks are taken: docs/protocol.md says how to verify it later. */
+  signature: Type.Optional(Type.String({ maxLength: LIMITS.ackSignatureCharsMax })),
   received_at: Timestamp,
 });
 

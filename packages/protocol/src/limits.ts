@@ -11,6 +11,9 @@ export const LIMITS = {
   intentBytesMax: 256 * 1024, // a signed intent: the largest body fits, its defaults explicit and its text tripled by NFC
   quoteBytesMax: 32 * 1024, // one node must not fill QUOTES
   ackBytesMax: 1024, // an ack says yes or no
+  ackSignatureCharsMax: 512, // a header with a 128-character kid and a signature need 320; 256 of them still make an event that is passed on
+  ackVerifiesAtOnce: 8, // twice the thread pool: no thread idles, and others' work there waits for 1 ms at most
+  ackVerifiesWaitingMax: 20_000, // two fan-outs to every target: 2 s of work; who is dropped is asked again
   nodePayloadBytesMax: 64 * 1024, // of a node's NATS user: the largest thing a node may publish
   jsonDepthMax: 32, // deeper values are attacks on recursive parsers
   recordBytesMax: 1024 * 1024, // nats-server's max_payload: an intent with 10,000 targets fits

@@ -33,6 +33,7 @@ const names = [
   "intent",
   "ack",
   "ack_declined",
+  "ack_signed",
   "quote",
   "quote_stored",
   "quote_refused",
@@ -126,6 +127,7 @@ describe("the fixed vectors", () => {
     expect(canonicalText(quote)).toBe(messages.quote.data);
     expect(canonicalText(buildAck(digest, 1, "accepted"))).toBe(messages.ack.data);
     expect(canonicalText(buildAck(digest, 1, "declined", "no_inventory"))).toBe(messages.ack_declined.data);
+    expect(messages.ack_signed.data).toBe(messages.ack.data);
   });
 
   test("the cancel is what the builder makes, but for its random id and nonce", () => {
@@ -140,6 +142,7 @@ describe("the fixed vectors", () => {
       intent: SUBJECTS.nodeIntent(node),
       ack: SUBJECTS.ack(node, wire.intent_id),
       ack_declined: SUBJECTS.ack(node, wire.intent_id),
+      ack_signed: SUBJECTS.ack(node, wire.intent_id),
       quote: SUBJECTS.nodeQuote(node, wire.intent_id),
       quote_stored: inbox,
       quote_refused: inbox,
@@ -173,16 +176,21 @@ describe("the fixed vectors", () => {
     expect(parsed.kind === "ok" && check(schema, parsed.value)).toMatchObject({ kind: "ok" });
   });
 
-  test.each([
-    ["intent", "service", "intent"],
-    ["intent_amended", "service", "intent"],
-    ["quote", "node", "quote"],
-    ["cancel", "service", "cancel"],
-  ] as const)("the %s's digest and signature are over its bytes", (name, party, type) => {
-    const { data, digest: stated, headers } = messages[name];
-    const key = keys[party];
+  test.each(["intent", "intent_amended", "quote", "cancel"] as const)("the %s's digest is over its bytes", (name) => {
+    const { data, digest: stated } = messages[name];
     expect(digestOf(utf8(data))).toBe(stated);
     expect(stated).toBe(`sha256:${createHash("sha256").update(data).digest("base64url")}`);
+  });
+
+  test.each([
+    ["intent", "intent", "service"],
+    ["intent_amended", "intent", "service"],
+    ["quote", "quote", "node"],
+    ["cancel", "cancel", "service"],
+    ["ack_signed", "ack", "node"],
+  ] as const)("the signature of %s is over its bytes", (name, type, party) => {
+    const { data, headers } = messages[name];
+    const key = keys[party];
     const [header, payload, signature] = headers!["Outcry-Signature"]!.split(".") as [string, string, string];
     expect(payload).toBe("");
     expect(JSON.parse(Buffer.from(header, "base64url").toString())).toEqual({

@@ -1,6 +1,6 @@
 // Every variable: what it is called, what it may be, what it is for. docs and the types of Config follow this table.
 
-import { LIMITS } from "@outcry/protocol";
+import { LIMITS, SIGNED_ACKS } from "@outcry/protocol";
 
 export interface Variable {
   readonly key: string;
@@ -164,6 +164,14 @@ export const VARIABLES = [
     min: 0,
     max: 1_000,
     doc: "Time that answers wait to share one NODE_RESPONDED.",
+  },
+  {
+    key: "signedAcks",
+    name: "OUTCRY_SIGNED_ACKS",
+    kind: "choice",
+    choices: SIGNED_ACKS,
+    default: "off",
+    doc: "What is done with signatures of acks: off ignores them, accept verifies and records those that come, require also refuses acks without one. Verifying costs about ten times the rest of a delivery.",
   },
   {
     key: "quoteWindowDefaultMs",

@@ -7,9 +7,12 @@ export { type DetachedSignature, signEnvelope, signIntent, typOf } from "./sign.
 export * from "./signing-key.js";
 export { mintToken, type TokenClaims, type TokenExpectation, type TokenVerdict, verifyToken } from "./token.js";
 export {
+  type BareBytes,
+  type BareVerdict,
   type SignatureRefusal,
   type SignedEnvelope,
   type Verdict,
+  verifyBareAsync,
   verifyEnvelope,
   verifyEnvelopeAsync,
 } from "./verify.js";

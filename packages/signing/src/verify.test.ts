@@ -6,7 +6,7 @@ import { jwkOf, keySource } from "./public-key.js";
 import { signEnvelope, signIntent } from "./sign.js";
 import { publicJwk } from "./signing-key.js";
 import { bytesOf, encoder, envelopeOf, jwsWith, p256Party, party, seededKey } from "./test-messages.js";
-import { type Verdict, verifyEnvelope, verifyEnvelopeAsync } from "./verify.js";
+import { type BareBytes, type Verdict, verifyBareAsync, verifyEnvelope, verifyEnvelopeAsync } from "./verify.js";
 
 const service = party("outcry", 1);
 const seller = party("nod_a", 2);
@@ -236,5 +236,56 @@ describe("checkFreshness", () => {
     expect(checkFreshness({ ...envelope, created: "2026-11-20" }, created)).toEqual({ kind: "future_dated" });
     expect(checkFreshness({ ...envelope, expires: "9999-02-31T00:00:00.000Z" }, created)).toEqual({ kind: "expired" });
     expect(checkFreshness({}, created)).toEqual({ kind: "expired" });
+  });
+});
+
+describe("verifyBareAsync, for bytes without an envelope", () => {
+  const ack = encoder.encode('{"attempt":1,"status":"accepted"}');
+  const claim = { bytes: ack, type: "ack", owner: "nod_a" };
+  const codeOf = async (change: Partial<BareBytes>, jws: string | undefined) => {
+    const verdict = await verifyBareAsync({ ...claim, ...change }, jws, keys);
+    return verdict.kind === "verified" ? "verified" : verdict.code;
+  };
+  const honest = signEnvelope(ack, "ack", seller.key).jws;
+
+  test("says that the owner's key signed them as what the caller says they are", async () => {
+    expect(await verifyBareAsync(claim, honest, keys)).toEqual({
+      kind: "verified",
+      kid: seller.key.kid,
+      alg: "EdDSA",
+    });
+  });
+
+  test("of every signer × signed type × owner × type only the honest combination passes", async () => {
+    const verdicts: Record<string, number> = {};
+    for (const signer of [seller, rival]) {
+      for (const signedType of ["ack", "quote"]) {
+        const { jws } = signEnvelope(ack, signedType, signer.key);
+        for (const owner of ["nod_a", "nod_b"]) {
+          for (const type of ["ack", "quote"]) {
+            const code = await codeOf({ owner, type }, jws);
+            verdicts[code] = (verdicts[code] ?? 0) + 1;
+            expect(code === "verified").toBe(signer.owner === owner && signedType === type);
+          }
+        }
+      }
+    }
+    expect(verdicts).toEqual({ verified: 4, signature_type_mismatch: 8, key_not_of_sender: 4 });
+  });
+
+  test("refuses other bytes, and what is no signature or of no known key", async () => {
+    const bent = Uint8Array.from(ack);
+    bent[2]! ^= 1;
+    expect(await codeOf({ bytes: bent }, honest)).toBe("signature_invalid");
+    expect(await codeOf({}, undefined)).toBe("signature_missing");
+    expect(await codeOf({}, "x")).toBe("signature_malformed");
+    expect(await codeOf({}, signEnvelope(ack, "ack", party("nod_c", 9).key).jws)).toBe("key_unknown");
+  });
+
+  test("takes no envelope's signature for them, and no envelope takes theirs", async () => {
+    expect(await codeOf({ bytes }, signature.jws)).toBe("signature_type_mismatch");
+    expect(verdictOf(verifyEnvelope(bytes, signEnvelope(bytes, "ack", seller.key).jws, keys))).toBe(
+      "signature_type_mismatch",
+    );
   });
 });

@@ -1,5 +1,6 @@
 // Who signed these bytes, or why nobody did. Needs canonical bytes, a header of exactly alg, kid and typ, typ = the envelope's type,
-// and a key of sender.id. The rest of the schema, freshness and replay are the caller's next steps.
+// and a key of sender.id. Of bytes without an envelope (acks) the caller says what they are and whose they must be.
+// The rest of the schema, freshness and replay are the caller's next steps.
 
 import {
   type ErrorCode,
@@ -41,6 +42,15 @@ export type Verdict =
   | { kind: "refused"; code: SignatureRefusal | ParseRefusal; detail: string };
 
 type Refused = Extract<Verdict, { kind: "refused" }>;
+type UnreadSignature = Extract<BareVerdict, { kind: "refused" }>;
+/** A signature as it came, and the key that its header names. */
+interface NamedSignature {
+  kind: "named";
+  encodedHeader: string;
+  typ: string;
+  key: VerificationKey;
+  signature: Uint8Array;
+}
 interface Claim {
   kind: "claimed";
   envelope: SignedEnvelope;
@@ -50,9 +60,13 @@ interface Claim {
 }
 
 const JWS_CHARS_MAX = 1_024; // a header with a 128-character kid and a signature need 350
-const INVALID: Refused = { kind: "refused", code: "signature_invalid", detail: "the signature is not of these bytes" };
+const INVALID: UnreadSignature = {
+  kind: "refused",
+  code: "signature_invalid",
+  detail: "the signature is not of these bytes",
+};
 
-const refused = (code: Refused["code"], detail: string): Refused => ({ kind: "refused", code, detail });
+const refused = <C extends Refused["code"]>(code: C, detail: string) => ({ kind: "refused" as const, code, detail });
 
 export function verifyEnvelope(
   bytes: Uint8Array,
@@ -81,12 +95,54 @@ export async function verifyEnvelopeAsync(
   return valid ? verified(claim) : INVALID;
 }
 
+/** What bytes without an envelope are, and whose they must be. */
+export interface BareBytes {
+  bytes: Uint8Array;
+  /** As in an envelope's `type`: `ack`. */
+  type: string;
+  owner: string;
+}
+
+export type BareVerdict =
+  | { kind: "verified"; kid: string; alg: Algorithm }
+  | { kind: "refused"; code: SignatureRefusal; detail: string };
+
+/** From the thread pool. The bytes are taken as they are: that they are canonical, and what they say, is the caller's to check. */
+export async function verifyBareAsync(
+  { bytes, type, owner }: BareBytes,
+  jws: string | undefined,
+  keys: KeySource,
+): Promise<BareVerdict> {
+  const named = readSignature(jws, keys);
+  if (named.kind === "refused") return named;
+  const { key, typ, encodedHeader, signature } = named;
+  if (typ !== typOf(type)) return refused("signature_type_mismatch", `typ is not ${typOf(type)}`);
+  if (owner !== key.owner) return refused("key_not_of_sender", `the key is not ${owner}'s`);
+  const valid = await curve.verifyAsync[key.alg](key.publicKey, signingInput(encodedHeader, bytes), signature);
+  return valid ? { kind: "verified", kid: key.kid, alg: key.alg } : INVALID;
+}
+
 function verified({ envelope, key }: Claim): Verdict {
   return { kind: "verified", envelope, kid: key.kid, sender: key.owner, alg: key.alg };
 }
 
 /** Everything but the curve: the cheap refusals come before the dear one. */
 function readClaim(bytes: Uint8Array, jws: string | undefined, keys: KeySource, limits?: ParseLimits): Claim | Refused {
+  const named = readSignature(jws, keys);
+  if (named.kind === "refused") return named;
+  const { key, typ, encodedHeader, signature } = named;
+
+  const parsed = parseCanonical(bytes, limits);
+  if (parsed.kind === "refused") return parsed;
+  const envelope = parsed.value as SignedEnvelope | null;
+  const type = envelope?.type;
+  if (typeof type !== "string" || typ !== typOf(type))
+    return refused("signature_type_mismatch", "typ is not that of the envelope's type");
+  if (envelope?.sender?.id !== key.owner) return refused("key_not_of_sender", "sender.id is not the key's owner");
+  return { kind: "claimed", envelope, key, input: signingInput(encodedHeader, bytes), signature };
+}
+
+function readSignature(jws: string | undefined, keys: KeySource): NamedSignature | UnreadSignature {
   if (jws === undefined || jws === "") return refused("signature_missing", "no signature");
   const parts = jws.length <= JWS_CHARS_MAX ? jws.split(".") : [];
   const [encodedHeader, payload, encodedSignature] = parts;
@@ -100,15 +156,7 @@ function readClaim(bytes: Uint8Array, jws: string | undefined, keys: KeySource, 
   const key = keys.find(header.kid);
   if (key === undefined) return refused("key_unknown", `kid ${JSON.stringify(header.kid)}`);
   if (header.alg !== key.alg) return refused("algorithm_unsupported", `alg is not ${key.alg}, the key's own`);
-
-  const parsed = parseCanonical(bytes, limits);
-  if (parsed.kind === "refused") return parsed;
-  const envelope = parsed.value as SignedEnvelope | null;
-  const type = envelope?.type;
-  if (typeof type !== "string" || header.typ !== typOf(type))
-    return refused("signature_type_mismatch", "typ is not that of the envelope's type");
-  if (envelope?.sender?.id !== key.owner) return refused("key_not_of_sender", "sender.id is not the key's owner");
-  return { kind: "claimed", envelope, key, input: signingInput(encodedHeader!, bytes), signature };
+  return { kind: "named", encodedHeader: encodedHeader!, typ: header.typ, key, signature };
 }
 
 export interface ProtectedHeader {

@@ -1,5 +1,6 @@
 // Hears the acks of nodes. The subject names node and intent, which the connection's permissions guarantee; the digest binds
-// the ack to the intent's bytes. Never replies: a reply subject is the node's to forge.
+// the ack to the intent's bytes; where signed acks are taken, the node's signature binds both for later. Never replies: a reply
+// subject is the node's to forge.
 
 import { type Backbone, type Incoming, type Subscription } from "@outcry/backbone";
 import { type IntentBook, type LoadedIntent, type ResponseLog, type NodeAnswer } from "@outcry/delivery";
@@ -22,10 +23,12 @@ import {
 
 import type { FloodGate } from "./flood-gate.js";
 import type { KnownIntents } from "./known-intents.js";
+import type { AckVerifier } from "./verify-acks.js";
 
 const QUEUE_GROUP = "collectors";
 const ACK_PREFIX = SUBJECTS.allAcks.slice(0, SUBJECTS.allAcks.indexOf("*")); // the node's token follows
 const UNRECORDED_MAX = 100_000; // beyond it acks are dropped: the next attempt earns them again
+const SIGNATURE_HEADER = "Outcry-Signature";
 const LOADING_MAX = 1_000; // acks that wait for an intent to be read: invented ids must not become a queue of reads
 
 export interface CollectDeps {
@@ -34,6 +37,8 @@ export interface CollectDeps {
   responses: ResponseLog;
   ended: KnownIntents;
   floods: FloodGate;
+  /** Absent: signatures are ignored. */
+  verifier?: AckVerifier | undefined;
   clock: Clock;
   log: Log;
   onAck?: (status: string) => void;
@@ -81,43 +86,86 @@ interface Memory {
 }
 
 function takeAck(deps: CollectDeps, memory: Memory, intent: LoadedIntent, node: string, message: Incoming): void {
-  if (!intent.indexOf.has(node)) return refuse(deps, message, "ack_not_target");
-  const ended = deps.clock.now() > intent.deadlineMs + LIMITS.endGraceMs || deps.ended.has(intent.id);
+  const nowMs = deps.clock.now();
+  const index = intent.indexOf.get(node);
+  if (index === undefined) return refuse(deps, message, "ack_not_target");
+  const ended = nowMs > intent.deadlineMs + LIMITS.endGraceMs || deps.ended.has(intent.id);
   if (ended) return refuse(deps, message, "ack_after_end");
   const ack = memory.usual.read(intent, message.data) ?? readAck(message.data);
   if (ack.kind === "refused") return refuse(deps, message, ack.code);
   if (deps.responses.unrecorded > UNRECORDED_MAX) return refuse(deps, message, "overloaded");
+
+  const heard: Heard = { intent, index, node, ack: ack.value, nowMs };
   const digest = ack.value.request_digest;
-  if (digest === intent.record.request_digest) return recordAck(deps, memory, intent, node, ack.value);
-  if (intent.earlier.has(digest)) return refuse(deps, message, "ack_superseded");
-  void refreshThenRecord(deps, memory, intent, node, ack.value, message);
+  if (digest !== intent.record.request_digest) return takeOtherRevision(deps, memory, heard, message);
+  if (deps.verifier === undefined) tell(deps, memory, heard);
+  else verifyThenTell(deps, deps.verifier, memory, heard, signedOf(message));
 }
 
-/** Another process may have amended it a moment ago. */
-async function refreshThenRecord(
-  deps: CollectDeps,
-  memory: Memory,
-  intent: LoadedIntent,
-  node: string,
-  ack: Ack,
-  message: Incoming,
-): Promise<void> {
+interface Heard {
+  intent: LoadedIntent;
+  index: number;
+  node: string;
+  ack: Ack;
+  nowMs: number;
+}
+
+/** Of the message, as it was: what follows may come when its buffer is another's. */
+interface Signed {
+  subject: string;
+  data: Uint8Array;
+  jws: string | undefined;
+}
+
+const signedOf = ({ subject, data, headers }: Incoming): Signed => ({
+  subject,
+  data,
+  jws: headers.last(SIGNATURE_HEADER),
+});
+
+/** An earlier one, or one that another process has recorded a moment ago. */
+function takeOtherRevision(deps: CollectDeps, memory: Memory, heard: Heard, message: Incoming): void {
+  const { intent, ack } = heard;
+  if (intent.earlier.has(ack.request_digest)) return refuse(deps, message, "ack_superseded");
   if (memory.loading >= LOADING_MAX) return refuse(deps, message, "overloaded");
+  const signed = { ...signedOf(message), data: message.data.slice() };
   memory.loading += 1;
+  void refreshThenTake(deps, memory, heard, signed).finally(() => (memory.loading -= 1));
+}
+
+async function refreshThenTake(deps: CollectDeps, memory: Memory, heard: Heard, signed: Signed): Promise<void> {
   try {
-    const newest = (await deps.book.refreshSeldom(intent.id)) ?? intent;
-    if (ack.request_digest === newest.record.request_digest) recordAck(deps, memory, newest, node, ack);
-    else refuse(deps, message, newest.earlier.has(ack.request_digest) ? "ack_superseded" : "ack_digest_mismatch");
+    const { request_digest: digest } = heard.ack;
+    const intent = (await deps.book.refreshSeldom(heard.intent.id)) ?? heard.intent;
+    if (digest !== intent.record.request_digest)
+      return refuse(deps, signed, intent.earlier.has(digest) ? "ack_superseded" : "ack_digest_mismatch");
+    if (deps.verifier === undefined) tell(deps, memory, { ...heard, intent });
+    else verifyThenTell(deps, deps.verifier, memory, { ...heard, intent }, signed);
   } catch (error) {
-    deps.log.warn({ err: error, intent_id: intent.id }, "an ack was not looked at; its node is asked again");
-  } finally {
-    memory.loading -= 1;
+    deps.log.warn({ err: error, subject: signed.subject }, "an ack was not looked at; its node is asked again");
   }
 }
 
-function recordAck(deps: CollectDeps, memory: Memory, intent: LoadedIntent, node: string, ack: Ack): void {
-  const { status, reason, attempt } = ack;
-  const index = intent.indexOf.get(node)!;
+/** Signed bytes are those of the ack's known members and no others: whoever reads NODE_RESPONDED can make them again. */
+function verifyThenTell(deps: CollectDeps, verifier: AckVerifier, memory: Memory, heard: Heard, signed: Signed): void {
+  const { intent, index, node, ack } = heard;
+  const { subject, data, jws } = signed;
+  if (jws === undefined && verifier.required) return refuse(deps, signed, "signature_missing");
+  if (jws === undefined) return tell(deps, memory, heard);
+  if (memory.told.has(intent, index, ack.status)) return;
+  if (jws.length > LIMITS.ackSignatureCharsMax) return refuse(deps, signed, "signature_malformed");
+  const bytes = canonicalize(buildAck(ack.request_digest, ack.attempt, ack.status, ack.reason));
+  if (Buffer.compare(bytes, data) !== 0) return refuse(deps, signed, "json_not_canonical");
+  const taken = verifier.take({ nodeId: node, bytes, jws }, (verdict) => {
+    if (verdict.kind === "refused") refuse(deps, { subject }, verdict.code);
+    else tell(deps, memory, heard, jws);
+  });
+  if (!taken) refuse(deps, signed, "overloaded");
+}
+
+function tell(deps: CollectDeps, memory: Memory, heard: Heard, signature?: string): void {
+  const { intent, index, node, nowMs } = heard;
+  const { status, reason, attempt } = heard.ack;
   if (!memory.told.add(intent, index, status)) return;
   const response: NodeAnswer = {
     node_id: node,
@@ -125,7 +173,8 @@ function recordAck(deps: CollectDeps, memory: Memory, intent: LoadedIntent, node
     status,
     ...(reason === undefined ? {} : { reason }),
     attempt,
-    received_at: toRfc3339(deps.clock.now()),
+    ...(signature === undefined ? {} : { signature }),
+    received_at: toRfc3339(nowMs),
   };
   deps.onAck?.(status);
   deps.responses.add(intent, response).catch((error: unknown) => {
@@ -151,6 +200,10 @@ const STATUS_BITS: Readonly<Record<Ack["status"], number>> = { accepted: 1, decl
 /** Answers that are recorded, or about to be: a node that repeats itself adds nothing, and must not fill the log. */
 class ToldAnswers {
   readonly #told = new WeakMap<LoadedIntent, Uint8Array>();
+
+  has(intent: LoadedIntent, index: number, status: Ack["status"]): boolean {
+    return ((this.#told.get(intent)?.[index] ?? 0) & STATUS_BITS[status]) !== 0;
+  }
 
   /** False when this answer was told before. */
   add(intent: LoadedIntent, index: number, status: Ack["status"]): boolean {
@@ -185,7 +238,7 @@ const usualAcksOf = (digest: string): { bytes: Buffer; value: Ack }[] =>
     return { bytes: Buffer.from(canonicalize(value)), value };
   });
 
-function refuse(deps: CollectDeps, message: Incoming, code: ErrorCode | "overloaded"): void {
+function refuse(deps: CollectDeps, message: Pick<Incoming, "subject">, code: ErrorCode | "overloaded"): void {
   deps.onRefused?.(code);
   deps.log.debug({ subject: message.subject, code }, "an ack was refused");
 }

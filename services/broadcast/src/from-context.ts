@@ -43,6 +43,7 @@ export async function broadcastFromContext(
     ackTimeoutMs: config.ackTimeoutMs,
     ackWindowMs: config.ackWindowMs,
     attemptsMax: config.attemptsMax,
+    signedAcks: config.signedAcks,
     quoteWindowMs: config.quoteWindowDefaultMs,
     quotas: {
       deliveriesPerMinute: config.limitDeliveries,

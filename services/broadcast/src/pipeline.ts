@@ -11,7 +11,8 @@ import {
   tellRecovered,
 } from "@outcry/delivery";
 import { type TimerClaim, type TimerHandler, runTimers } from "@outcry/jobs";
-import { OutcryError, STREAMS, SUBJECTS } from "@outcry/protocol";
+import { OutcryError, type SignedAcks, STREAMS, SUBJECTS } from "@outcry/protocol";
+import type { KeySource } from "@outcry/signing";
 import type { SigningKeys } from "./access/signing-keys.js";
 import { answerCatchUps } from "./catch-up.js";
 import { collectAcks } from "./collect-acks.js";
@@ -26,6 +27,7 @@ import type { JudgeDeps } from "./replays/judge-letters.js";
 import type { ReplayBook } from "./replays/replay-book.js";
 import { failReplay, runReplay, type RunReplayDeps } from "./replays/run-replay.js";
 import { LastSends, retryDeliveries } from "./retry-deliveries.js";
+import { AckVerifier } from "./verify-acks.js";
 
 const DELIVERIES_MAX = 10;
 const TIMERS_CONCURRENCY = 64;
@@ -41,6 +43,9 @@ export interface PipelineOptions {
   nodeStatus: JudgeDeps["nodeStatus"];
   /** Of one node; 0 = any number. */
   acksPerMinute: number;
+  /** Absent: off. */
+  signedAcks?: SignedAcks | undefined;
+  nodeKeysOf: (nodeId: string) => KeySource;
   metrics: PipelineMetrics;
 }
 
@@ -70,6 +75,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     onEnded: (intentId) => ended.add(intentId),
     onRecovered: (intent, nodes) => tellRecovered(platform, intent, nodes),
   });
+  const verifier = ackVerifier(platform, options);
   const deadDeps = { deadLetters: platform.deadLetters, events, rows, run, clock, onDead: metrics.dead };
   const endDeps: EndDeps = { backbone, intents: platform.intents, book, rows, run, ended, clock };
   const setAside = (stored: Stored, deliveries: number, cause: unknown) =>
@@ -91,7 +97,10 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
             // Before this process heard acks there may have been none that did.
             settledAtMs: ({ storedMs }) =>
               Math.max(platform.outages.settledAtMs, storedMs < startedAtMs ? settledAfter(storedMs, startedAtMs) : 0),
-            responses,
+            heardAcks: async () => {
+              await verifier?.settled();
+              await responses.recorded();
+            },
             sends,
             onRetried: metrics.retried,
           },
@@ -177,6 +186,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     responses,
     ended,
     floods: new FloodGate(options.acksPerMinute, clock),
+    verifier,
     clock,
     log,
     onAck: metrics.ack,
@@ -203,10 +213,17 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
       await Promise.all(consumers.map((consumer) => consumer.stop()));
       await catchUp.stop();
       await acks.drain();
+      await verifier?.settled();
       await responses.flush();
       await worker.stop();
     },
   };
+}
+
+function ackVerifier({ log }: Platform, options: PipelineOptions): AckVerifier | undefined {
+  const { signedAcks: mode = "off", nodeKeysOf: keysOf } = options;
+  if (mode === "off") return undefined;
+  return new AckVerifier({ mode, keysOf, onFailed: (error) => log.error({ err: error }, "an ack was not verified") });
 }
 
 interface Handlers {

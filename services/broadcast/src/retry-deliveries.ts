@@ -3,14 +3,7 @@
 // this process has not got to yet: before the verdict it hears all that the server has sent, and records it.
 
 import type { Backbone } from "@outcry/backbone";
-import {
-  type EventLog,
-  type IntentBook,
-  type LoadedIntent,
-  type ResponseLog,
-  foldIntent,
-  readTopic,
-} from "@outcry/delivery";
+import { type EventLog, type IntentBook, type LoadedIntent, foldIntent, readTopic } from "@outcry/delivery";
 import type { DeliveryRows, RunKeeper, TimerClaim } from "@outcry/jobs";
 import { type Clock, type Event, LIMITS, atRevision, buildEvent, parseRfc3339, revisionKey } from "@outcry/protocol";
 import { deadLetter, type DeadLetterDeps, writeLettersOfRow } from "./dead-letter.js";
@@ -21,7 +14,8 @@ const SENDS_KEPT_MAX = 100_000; // open intents of a long outage
 export interface RetryDeps extends DeadLetterDeps {
   backbone: Backbone;
   book: IntentBook;
-  responses: ResponseLog;
+  /** Resolves when every ack that this process has got so far is verified and recorded. */
+  heardAcks: () => Promise<void>;
   events: EventLog;
   rows: DeliveryRows;
   run: RunKeeper;
@@ -139,7 +133,7 @@ export const backoffMs = (attempt: number, random: () => number): number =>
 async function giveUp(deps: RetryDeps, intent: LoadedIntent, attempts: number, settledAtMs: number): Promise<Again> {
   const heardUntilMs = deps.clock.now();
   await deps.backbone.flush();
-  await deps.responses.recorded();
+  await deps.heardAcks();
   const history = await readTopic(deps.backbone, intent.topic);
   await recordWhatTheLogKnows(deps, intent, history);
   const found = await deps.run.during(() => deps.rows.pending(intent.id));

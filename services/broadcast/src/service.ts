@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { type AuthFolder, type Backbone, createRevoker } from "@outcry/backbone";
 import { type Platform, type PlatformOptions, connectPlatform } from "@outcry/delivery";
 import { createNonces } from "@outcry/jobs";
-import { LIMITS, STREAMS, SUBJECTS } from "@outcry/protocol";
+import { LIMITS, type SignedAcks, STREAMS, SUBJECTS } from "@outcry/protocol";
 import { CursorCodec, type CursorKey } from "@outcry/ws-gateway";
 import { amendIntent } from "./amend-intent.js";
 import { createAccessBook } from "./access/access-book.js";
@@ -46,6 +46,8 @@ export interface BroadcastOptions {
   ackTimeoutMs: number;
   ackWindowMs: number;
   attemptsMax: number;
+  /** Absent: off, a signature of an ack is ignored. */
+  signedAcks?: SignedAcks;
   /** Of one message of the record before it is set aside; a few seconds each. */
   deliveriesMax?: number;
   /** For intents that name no deadline. */
@@ -111,6 +113,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     ...options,
     signingKeys,
     acksPerMinute: quotas.acksPerMinute,
+    nodeKeysOf: registry.keysOf,
     replays,
     nodeStatus,
   });

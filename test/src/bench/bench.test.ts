@@ -5,13 +5,14 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { verdictOf } from "./compare.js";
+import { compareRuns, verdictOf } from "./compare.js";
+import { type Growth, TOLERANCE, growthTable, isSuperLinear, stepsOf } from "./growth.js";
 import type { Figures } from "./measure.js";
 import { ROW_NAMES, readOptions } from "./options.js";
 import { median, percentile } from "./statistics.js";
 
 const main = path.join(import.meta.dirname, "main.js");
-const SAMPLE_MS = 180_000; // beside all other tests of the suite
+const SAMPLE_MS = 420_000; // beside all other tests of the suite
 
 let folder: string;
 
@@ -30,10 +31,12 @@ describe("npm run bench", () => {
     "measures each row on real servers and saves what it prints",
     () => {
       const json = path.join(folder, "sample.json");
-      const { status, stdout, stderr } = run("--rounds", "1", "--seconds", "0.05", "--json", json);
+      const sample = ["--rows", "all", "--quick", "--rounds", "1", "--seconds", "0.05"];
+      const { status, stdout, stderr } = run(...sample, "--json", json);
       expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-      const { figures } = JSON.parse(readFileSync(json, "utf8")) as { figures: Figures[] };
-      expect(new Set(figures.map(({ row }) => row))).toEqual(new Set(ROW_NAMES));
+      const { figures, growth } = JSON.parse(readFileSync(json, "utf8")) as { figures: Figures[]; growth: Growth[] };
+      expect(new Set([...figures.map(({ row }) => row), "growth"])).toEqual(new Set(ROW_NAMES));
+      expect(new Set(growth.map(({ grows }) => grows))).toEqual(new Set(["nodes", "intents stored"]));
       for (const { label, ratio, ours, limit } of figures) {
         expect(stdout).toContain(label);
         expect(Math.min(ratio, ours.rate, limit.rate, ours.p99Ms)).toBeGreaterThan(0);
@@ -41,10 +44,19 @@ describe("npm run bench", () => {
       const picture = readFileSync(path.join(folder, "sample.svg"), "utf8");
       for (const { label } of figures) expect(picture).toContain(`>${label}</text>`);
       expect(picture.match(/<rect/g)).toHaveLength(1 + figures.length);
+      const grown = readFileSync(path.join(folder, "sample-growth.svg"), "utf8");
+      for (const { label, points } of growth) {
+        expect(stdout).toContain(label);
+        expect(grown).toContain(`>${label}</text>`);
+        expect(points).toHaveLength(2);
+        for (const { perItem } of points) expect(perItem).toBeGreaterThan(0);
+      }
+      expect(grown).not.toContain("NaN");
 
       const same = run("compare", json, json);
       expect(same.status).toBe(0);
       expect(same.stdout.match(/ \+0 % +same /g)).toHaveLength(figures.length);
+      for (const { label } of growth) expect(same.stdout).toContain(label);
     },
     SAMPLE_MS,
   );
@@ -67,8 +79,60 @@ describe("npm run bench", () => {
       options: { rows: ["post", "intake"], rounds: 5 },
     });
     expect(readOptions(["--rounds", "0"])).toMatchObject({ kind: "wrong" });
+    expect(readOptions(["--minutes", "0"])).toMatchObject({ kind: "wrong" });
+    expect(readOptions([])).toMatchObject({ options: { rows: ROW_NAMES.filter((name) => name !== "growth") } });
+    expect(readOptions(["--rows", "all"])).toMatchObject({ options: { rows: ROW_NAMES } });
   });
 });
+
+describe("growth", () => {
+  const growthOf = (points: [size: number, perItem: number][]): Growth => ({
+    label: "POST, p50",
+    what: "time",
+    unit: "ms",
+    grows: "intents stored",
+    tolerance: TOLERANCE,
+    points: points.map(([size, perItem]) => ({ size, perItem })),
+  });
+
+  test("is super-linear when an item costs more at ten times the size, beyond the tolerance", () => {
+    const steady = growthOf([
+      [1_000, 2],
+      [10_000, 2 * TOLERANCE],
+      [100_000, 1],
+    ]);
+    expect(stepsOf(steady).map(({ factor }) => factor)).toEqual([TOLERANCE, 1 / (2 * TOLERANCE)].map(near));
+    expect(isSuperLinear(steady)).toBe(false);
+    expect(growthTable([steady])).toContain("No super-linear step");
+
+    const quadratic = growthOf([
+      [1_000, 2],
+      [10_000, 20],
+    ]);
+    expect(isSuperLinear(quadratic)).toBe(true);
+    expect(growthTable([steady, quadratic])).toContain("POST, p50, 1,000 → 10,000 intents stored: ×10.00 per tenfold");
+  });
+
+  test("of another distance than tenfold is told per tenfold", () => {
+    const [step] = stepsOf(
+      growthOf([
+        [100, 1],
+        [10_000, 4],
+      ]),
+    );
+    expect(step).toMatchObject({ from: 100, to: 10_000, factor: near(2), superLinear: true });
+  });
+
+  test("of two runs is compared at the largest size that both reached", () => {
+    const machine = { started: "now", node: "v0", nats: "0", redis: "0", cpus: 1 };
+    const runOf = (...points: [number, number][]) => ({ machine, figures: [], growth: [growthOf(points)] });
+    const compared = compareRuns(runOf([1_000, 2], [10_000, 4]), runOf([1_000, 3], [10_000, 3], [100_000, 9]));
+    expect(compared).toMatch(/POST, p50 \(ms\) +10,000 intents stored +4\.00 +3\.00 +−25 % +×2\.00 +×3\.00/);
+    expect(compareRuns({ machine, figures: [] }, runOf([1_000, 2], [10_000, 4]))).not.toContain("POST");
+  });
+});
+
+const near = (value: number) => expect.closeTo(value, 9) as unknown as number;
 
 describe("the bench's statistics", () => {
   test("take the middle, or the mean of the two in the middle", () => {

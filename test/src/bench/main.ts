@@ -9,16 +9,28 @@ import { repository } from "../workspaces.js";
 import { compareRuns, readRun } from "./compare.js";
 import type { Figures } from "./measure.js";
 import { type BenchOptions, HELP, type RowName, readOptions } from "./options.js";
+import { type Growth, growthTable } from "./growth.js";
+import { growthPlot } from "./growth-plot.js";
 import { plot } from "./plot.js";
 import { readIntents } from "./real-intents.js";
 import { fanOutRow } from "./rows/fan-out.js";
+import { growthRow } from "./rows/growth.js";
 import { intakeRow } from "./rows/intake.js";
 import { postRow } from "./rows/post.js";
+import { r3Row } from "./rows/r3.js";
 import { reachRow } from "./rows/reach.js";
 import type { Row } from "./rows/row.js";
+import { signedAcksRow } from "./rows/signed-acks.js";
 import { conditions, costTable, resultTable } from "./table.js";
 
-const rows: Record<RowName, Row> = { "fan-out": fanOutRow, post: postRow, reach: reachRow, intake: intakeRow };
+const ratioRows: Record<Exclude<RowName, "growth">, Row> = {
+  "fan-out": fanOutRow,
+  post: postRow,
+  reach: reachRow,
+  intake: intakeRow,
+  "signed-acks": signedAcksRow,
+  r3: r3Row,
+};
 const begunMs = Date.now();
 const folder = path.join(repository, ".outcry", "bench");
 
@@ -61,31 +73,54 @@ async function bench(options: BenchOptions): Promise<void> {
   if (options.profile) mkdirSync(options.profile, { recursive: true });
 
   const figures: Figures[] = [];
+  const growth: Growth[] = [];
   for (const name of options.rows) {
     say(name, "starting its servers and processes");
-    const progress = (text: string) => say(name, text);
-    figures.push(...(await rows[name]({ ...options, servers, folder, progress })));
+    const context = { ...options, servers, folder, progress: (text: string) => say(name, text) };
+    if (name === "growth") growth.push(...(await growthRow(context, options)));
+    else figures.push(...(await ratioRows[name](context)));
   }
   const results = {
     machine: { ...machine, loadAfter: loadNow() },
     options,
     seconds: Math.round((Date.now() - begunMs) / 1_000),
     figures,
+    growth,
   };
   const file = path.resolve(options.json ?? path.join(folder, `${machine.started.replaceAll(":", "-")}.json`));
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
-  const picture = file.replace(/(\.json)?$/, ".svg");
-  const { cpus: cores, node, nats, redis, started } = machine;
-  writeFileSync(picture, plot(figures, `${started}, ${cores} CPUs, Node ${node}, nats-server ${nats}, Redis ${redis}`));
+  const pictures = drawn(file, figures, growth, machine);
 
-  process.stdout.write(`\n${resultTable(figures)}\n\n${costTable(figures)}\n\n${conditions(figures)}\n\n`);
+  if (figures.length > 0)
+    process.stdout.write(`\n${resultTable(figures)}\n\n${costTable(figures)}\n\n${conditions(figures)}\n`);
+  if (growth.length > 0) process.stdout.write(`\n${growthTable(growth)}\n`);
   const { loadBefore, loadAfter } = results.machine;
   process.stdout.write(
-    `Medians of ${options.rounds} rounds of ${options.seconds} s per side, in turns; a ratio is the median of the rounds' ratios. ` +
+    `\nMedians of ${options.rounds} rounds of ${options.seconds} s per side, in turns; a ratio is the median of the rounds' ratios. ` +
       `Everything on one machine with ${machine.cpus} CPUs; load average ${loadBefore[0]} → ${loadAfter[0]}. nats-server ${machine.nats} ` +
-      `and redis-server ${machine.redis} sync every write.\n${results.seconds} s; saved as ${path.relative(process.cwd(), file)} and ${path.basename(picture)}\n`,
+      `and redis-server ${machine.redis} sync every write.\n${results.seconds} s; saved as ${path.relative(process.cwd(), file)} and ${pictures.join(" and ")}\n`,
   );
+}
+
+/** A picture for ratios and one for growth, as far as there are any. Returns their names. */
+function drawn(
+  file: string,
+  figures: Figures[],
+  growth: Growth[],
+  machine: ReturnType<typeof describeMachine>,
+): string[] {
+  const { cpus: cores, node, nats, redis, started } = machine;
+  const subtitle = `${started}, ${cores} CPUs, Node ${node}, nats-server ${nats}, Redis ${redis}`;
+  const pictures = [
+    ...(figures.length === 0 ? [] : [{ end: ".svg", svg: plot(figures, subtitle) }]),
+    ...(growth.length === 0 ? [] : [{ end: "-growth.svg", svg: growthPlot(growth, subtitle) }]),
+  ];
+  return pictures.map(({ end, svg }) => {
+    const picture = file.replace(/(\.json)?$/, end);
+    writeFileSync(picture, svg);
+    return path.basename(picture);
+  });
 }
 
 function describeMachine({ natsServer, redisServer }: FoundServers) {

@@ -2,8 +2,9 @@
 
 import { parseArgs } from "node:util";
 
-export const ROW_NAMES = ["fan-out", "post", "reach", "intake"] as const;
+export const ROW_NAMES = ["fan-out", "post", "reach", "intake", "signed-acks", "r3", "growth"] as const;
 export type RowName = (typeof ROW_NAMES)[number];
+const USUAL_ROWS = ROW_NAMES.filter((name) => name !== "growth"); // it alone takes minutes
 
 export interface BenchOptions {
   rows: readonly RowName[];
@@ -11,6 +12,10 @@ export interface BenchOptions {
   rounds: number;
   /** Of one side in one round. */
   seconds: number;
+  /** Small sizes where a row has sizes. */
+  quick: boolean;
+  /** How long growth may take: a size that would not be done by then is left out. */
+  minutes: number;
   /** Where the results go; undefined = a file of its own under .outcry/bench. */
   json: string | undefined;
   /** Folder for a CPU profile of each row's service, taken in one more round that is not counted. */
@@ -22,10 +27,12 @@ npm run bench -- compare A B      two saved runs, row by row
 
 Measures Outcry against raw loops on the same servers, in turns within one run, and prints ratios.
 
-  --rows a,b       of: ${ROW_NAMES.join(", ")}        (default: all)
+  --rows a,b       of: ${ROW_NAMES.join(", ")}
+                   (default: ${USUAL_ROWS.join(", ")}; \`all\` is these and growth)
   --rounds n       measured rounds per side, at least 1        (default: 5)
   --seconds s      length of one side in one round             (default: 1)
-  --quick          2 rounds of 0.2 s: a sample, no figures
+  --quick          2 rounds of 0.2 s and small sizes of growth: a sample, no figures
+  --minutes n      how long growth may take; a size that would take longer is left out        (default: 10)
   --json file      where the results go, and beside it the plot as .svg (default: .outcry/bench/<time>.json)
   --profile dir    one more round per row with a CPU profile of the service, as .cpuprofile files
   --help           this text
@@ -35,6 +42,11 @@ Rows
   post      POST /v1/intents accepted per second, 1, 16 and 128 connections
   reach     POST until the last of 100 nodes has the intent, 99th percentile
   intake    quotes stored, verified, ranked and announced
+  signed-acks
+            1,000 and 100 nodes whose acks are signed and verified, against the same nodes with plain acks
+  r3        post (16, 128), fan-out (100 nodes) and reach on three local nats-servers with three replicas
+  growth    cost of one item at 10, 100, 1,000, 10,000 nodes and at 1,000, 10,000, 100,000, 1,000,000 intents stored, with a
+            verdict per step; at most 10 minutes and 12 GiB of disk under .outcry/bench, removed at the end
 `;
 
 export type ReadOptions =
@@ -53,6 +65,7 @@ export function readOptions(args: readonly string[]): ReadOptions {
         rounds: { type: "string" },
         seconds: { type: "string" },
         quick: { type: "boolean", default: false },
+        minutes: { type: "string" },
         json: { type: "string" },
         profile: { type: "string" },
         help: { type: "boolean", default: false },
@@ -64,7 +77,7 @@ export function readOptions(args: readonly string[]): ReadOptions {
       return { kind: "compare", files: [before, after] };
     if (verb === "compare") return { kind: "wrong", message: "compare takes two files of saved runs" };
     if (verb !== undefined) return { kind: "wrong", message: `there is nothing like ${verb} to do` };
-    const rows = values.rows?.split(",").map((name) => name.trim()) ?? [...ROW_NAMES];
+    const rows = rowsOf(values.rows);
     const unknown = rows.find((name) => !ROW_NAMES.includes(name as RowName));
     if (unknown !== undefined)
       return { kind: "wrong", message: `there is no row ${unknown}; there are ${ROW_NAMES.join(", ")}` };
@@ -72,9 +85,19 @@ export function readOptions(args: readonly string[]): ReadOptions {
     const seconds = Number(values.seconds ?? (values.quick ? 0.2 : 1));
     if (!Number.isInteger(rounds) || rounds < 1) return { kind: "wrong", message: "--rounds must be 1 or more" };
     if (!(seconds > 0 && seconds <= 60)) return { kind: "wrong", message: "--seconds must be above 0 and at most 60" };
+    const minutes = Number(values.minutes ?? 10);
+    if (!(minutes > 0 && minutes <= 60)) return { kind: "wrong", message: "--minutes must be above 0 and at most 60" };
     const { json, profile } = values;
-    return { kind: "run", options: { rows: rows as RowName[], rounds, seconds, json, profile } };
+    return {
+      kind: "run",
+      options: { rows: rows as RowName[], rounds, seconds, quick: values.quick, minutes, json, profile },
+    };
   } catch (error) {
     return { kind: "wrong", message: error instanceof Error ? error.message : String(error) };
   }
+}
+
+function rowsOf(said: string | undefined): readonly string[] {
+  if (said === undefined) return USUAL_ROWS;
+  return said === "all" ? ROW_NAMES : said.split(",").map((name) => name.trim());
 }

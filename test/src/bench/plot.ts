@@ -12,7 +12,7 @@ const TOP = 64;
 const BOTTOM = 44;
 const AXIS_STEPS = [0.1, 0.25, 0.5, 1, 2, 5];
 const TICKS_MAX = 8;
-const COLOURS = { met: "#2a7f62", short: "#c4622d", none: "#5b6b8c" } as const; // told apart by people who see no green, too
+export const COLOURS = { met: "#2a7f62", short: "#c4622d", none: "#5b6b8c" } as const; // told apart by people who see no green, too
 
 export function plot(figures: readonly Figures[], subtitle: string): string {
   const height = TOP + ROW_HEIGHT * figures.length + BOTTOM;
@@ -83,11 +83,11 @@ interface TextStyle {
   anchor?: "middle" | "end";
 }
 
-function text(x: number, y: number, words: string, { size, colour = "#222222", anchor }: TextStyle): string {
+export function text(x: number, y: number, words: string, { size, colour = "#222222", anchor }: TextStyle): string {
   const style = `${size === undefined ? "" : ` font-size="${size}"`}${anchor === undefined ? "" : ` text-anchor="${anchor}"`}`;
   return `<text x="${px(x)}" y="${px(y)}" fill="${colour}"${style}>${escaped(words)}</text>`;
 }
 
-const px = (value: number): string => String(Math.round(value * 10) / 10);
+export const px = (value: number): string => String(Math.round(value * 10) / 10);
 const escaped = (words: string): string =>
   words.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

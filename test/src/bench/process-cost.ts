@@ -28,8 +28,19 @@ export function machineBusyUs(): number | undefined {
 
 /** Most memory that was ever resident, MiB. */
 export function peakMemoryMiB(pid: number): number | undefined {
+  const kib = statusKib(pid, /^VmHWM:\s+(\d+) kB/m);
+  return kib === undefined ? undefined : Math.round(kib / 1_024);
+}
+
+/** Memory that is resident now, bytes. */
+export function residentBytes(pid: number): number | undefined {
+  const kib = statusKib(pid, /^VmRSS:\s+(\d+) kB/m);
+  return kib === undefined ? undefined : kib * 1_024;
+}
+
+function statusKib(pid: number, line: RegExp): number | undefined {
   const file = `/proc/${pid}/status`;
   if (!existsSync(file)) return undefined;
-  const found = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(file, "latin1"));
-  return found ? Math.round(Number(found[1]) / 1_024) : undefined;
+  const found = line.exec(readFileSync(file, "latin1"));
+  return found ? Number(found[1]) : undefined;
 }

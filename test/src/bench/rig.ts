@@ -1,21 +1,23 @@
 // The servers and processes of one row, fresh and in a folder of their own; gone without a trace at the end.
 
 import { jetstreamManager } from "@nats-io/jetstream";
-import { type Brokers, startBrokers } from "@outcry/dev";
-import { systemClock } from "@outcry/protocol";
+import { STREAMS } from "@outcry/protocol";
 import type { FoundServers } from "@outcry/servers";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import path from "node:path";
+import { serverName, startBenchBrokers } from "./brokers.js";
 import { type Child, startChild } from "./child-process.js";
 import type { BareHttpVerbs } from "./child/bare-http.js";
 import type { IntakeVerbs } from "./child/intake.js";
 import type { LoadVerbs } from "./child/load.js";
 import { BARE, type Place, connectBare } from "./child/place.js";
-import type { ServiceVerbs } from "./child/service.js";
+import type { ServiceOptions, ServiceVerbs } from "./child/service.js";
 
 const SELLER_CONNECTIONS = 4;
 const BARE_BYTES_MAX = 8 * 1024 ** 3;
-const REGISTRY_WAIT_MS = 10_000;
+const REGISTRY_WAIT_MS = 20_000;
+const STEP_DOWN_TRIES = 50;
+const STEP_DOWN_WAIT_MS = 200; // an election between the tries
 const SIGNALS = ["SIGINT", "SIGTERM"] as const; // an interrupted run leaves nothing behind either
 
 export interface RigOptions {
@@ -24,6 +26,11 @@ export interface RigOptions {
   sellers: number;
   intake?: boolean;
   bareHttp?: boolean;
+  /** Default: 1, on one nats-server. With 3 there are three. */
+  replicas?: 1 | 3;
+  service?: ServiceOptions;
+  /** Of the sellers, at the start: `register` adds more. Default: all. */
+  registered?: number;
 }
 
 export interface Rig {
@@ -36,6 +43,8 @@ export interface Rig {
   readonly apiKey: string;
   readonly nodes: readonly string[];
   readonly sellerConnections: number;
+  /** Puts further sellers into the registry, until `count` of them are there and chosen. */
+  register(count: number): Promise<void>;
   /** Process ids by the name that the table shows. */
   readonly pids: Readonly<Record<string, number>>;
   stop(): Promise<void>;
@@ -64,17 +73,9 @@ async function startAll(
   dataDir: string,
   undo: (() => Promise<unknown>)[],
 ): Promise<Omit<Rig, "stop">> {
-  const brokers = await startBrokers({
-    dataDir,
-    natsPort: 0,
-    redisPort: 0,
-    servers: options.servers,
-    progress: () => undefined,
-    clock: systemClock,
-    onUnexpectedExit: (what) => process.stderr.write(`bench: ${what}\n`),
-  });
+  const brokers = await startBenchBrokers({ servers: options.servers, dataDir, replicas: options.replicas ?? 1 });
   undo.push(() => brokers.stop());
-  const place: Place = { natsUrl: brokers.nats.url, redisUrl: brokers.redis.url, authDir: brokers.authDir };
+  const { place } = brokers;
   await addBareStream(place);
 
   const service = startChild<ServiceVerbs>("service");
@@ -88,16 +89,18 @@ async function startAll(
 
   const sellers = { place, count: options.sellers, connections: SELLER_CONNECTIONS };
   const [{ url, apiKey }, records] = await Promise.all([
-    service.call("start", place),
+    service.call("start", { place, ...options.service }),
     load.call("openSellers", sellers),
   ]);
   const nodes = records.map(({ id }) => id);
+  let registered = options.registered ?? records.length;
   const [bareUrl] = await Promise.all([
     bareHttp?.call("start", { place, nodes }),
     intake?.call("start", place),
-    service.call("registerNodes", records),
+    service.call("registerNodes", records.slice(0, registered)),
   ]);
-  await untilSelectable(url, apiKey, nodes.length);
+  await untilSelectable(url, apiKey, registered);
+  if (place.replicas > 1) await leadFromFirst(place, [BARE.stream, STREAMS.intents, STREAMS.events]);
   return {
     service,
     load,
@@ -108,18 +111,19 @@ async function startAll(
     bareUrl: bareUrl ?? "",
     nodes,
     sellerConnections: SELLER_CONNECTIONS,
-    pids: pidsOf(brokers, {
-      service,
-      ...(intake ? { intake } : {}),
-      ...(bareHttp ? { "bare http": bareHttp } : {}),
-      load,
-    }),
+    async register(count) {
+      await service.call("registerNodes", records.slice(registered, count));
+      registered = count;
+      await untilSelectable(url, apiKey, registered);
+    },
+    pids: {
+      service: service.pid,
+      ...(intake ? { intake: intake.pid } : {}),
+      ...(bareHttp ? { "bare http": bareHttp.pid } : {}),
+      load: load.pid,
+      ...brokers.pids,
+    },
   };
-}
-
-function pidsOf(brokers: Brokers, children: Record<string, { pid: number }>): Record<string, number> {
-  const own = Object.entries(children).map(([name, { pid }]) => [name, pid] as const);
-  return Object.fromEntries([...own, ["nats-server", brokers.nats.pid], ["redis-server", brokers.redis.pid]]);
 }
 
 async function addBareStream(place: Place): Promise<void> {
@@ -130,13 +134,30 @@ async function addBareStream(place: Place): Promise<void> {
     subjects: [BARE.subjects],
     storage: "file",
     max_bytes: BARE_BYTES_MAX,
+    num_replicas: place.replicas,
     allow_atomic: true,
   });
   await connection.close();
 }
 
+/** The server that all are connected to leads these streams: an append of either side goes the same way. */
+async function leadFromFirst(place: Place, streams: readonly string[]): Promise<void> {
+  const connection = await connectBare(place, "leaders");
+  const manager = await jetstreamManager(connection);
+  const preferred = serverName(0);
+  for (const stream of streams) {
+    for (let tries = 0; (await manager.streams.info(stream)).cluster?.leader !== preferred; tries++) {
+      if (tries === STEP_DOWN_TRIES) throw new Error(`${preferred} does not become the leader of ${stream}`);
+      const request = JSON.stringify({ placement: { preferred } });
+      await connection.request(`$JS.API.STREAM.LEADER.STEPDOWN.${stream}`, request);
+      await new Promise((resolve) => setTimeout(resolve, STEP_DOWN_WAIT_MS));
+    }
+  }
+  await connection.close();
+}
+
 /** The registry is followed: a node is chosen a moment after it is written. */
-async function untilSelectable(url: string, apiKey: string, nodes: number): Promise<void> {
+export async function untilSelectable(url: string, apiKey: string, nodes: number): Promise<void> {
   const untilMs = Date.now() + REGISTRY_WAIT_MS;
   for (let attempt = 0; Date.now() < untilMs; attempt++) {
     const response = await fetch(`${url}/v1/intents`, {
@@ -144,7 +165,7 @@ async function untilSelectable(url: string, apiKey: string, nodes: number): Prom
       headers: {
         authorization: `Bearer ${apiKey}`,
         "content-type": "application/json",
-        "idempotency-key": `probe-${attempt}`,
+        "idempotency-key": `probe-${nodes}-${attempt}`,
       },
       body: JSON.stringify({ line_items: [{ query: "probe" }], context: { currency: "EUR" } }),
     });

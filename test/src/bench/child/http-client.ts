@@ -22,9 +22,14 @@ export function requestBytes({ url, path, apiKey }: Target, idempotencyKey: stri
   return Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body}`);
 }
 
+export function getBytes({ url, path, apiKey }: Target): Buffer {
+  return Buffer.from(`GET ${path} HTTP/1.1\r\nhost: ${new URL(url).host}\r\nauthorization: Bearer ${apiKey}\r\n\r\n`);
+}
+
 export class HttpConnection {
   readonly #socket: Socket;
   #text = "";
+  #wanted = "";
   #resolve: (body: string) => void = () => undefined;
   #reject: (error: Error) => void = () => undefined;
 
@@ -49,7 +54,17 @@ export class HttpConnection {
 
   /** The body of a 202; anything else is an error. */
   post(request: Buffer): Promise<string> {
+    return this.#ask(request, "202");
+  }
+
+  /** The body of a 200; anything else is an error. */
+  get(request: Buffer): Promise<string> {
+    return this.#ask(request, "200");
+  }
+
+  #ask(request: Buffer, wanted: string): Promise<string> {
     return new Promise((resolve, reject) => {
+      this.#wanted = wanted;
       this.#resolve = resolve;
       this.#reject = reject;
       this.#socket.write(request);
@@ -70,7 +85,7 @@ export class HttpConnection {
     const status = this.#text.slice(9, 12);
     const body = this.#text.slice(head + 4, end);
     this.#text = this.#text.slice(end);
-    if (status === "202") this.#resolve(body);
+    if (status === this.#wanted) this.#resolve(body);
     else this.#reject(new Error(`HTTP ${status}: ${body}`));
   }
 }

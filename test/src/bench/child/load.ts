@@ -5,6 +5,7 @@ import {
   type NodeRecord,
   type Notice,
   type QuoteAnswer,
+  STREAMS,
   SUBJECTS,
   buildQuote,
   canonicalize,
@@ -16,11 +17,12 @@ import { randomBytes } from "node:crypto";
 import { headers } from "@nats-io/transport-node";
 import { type Run, closedLoop, orStuck } from "../closed-loop.js";
 import { readIntents } from "../real-intents.js";
-import { HttpConnection, type Target, requestBytes } from "./http-client.js";
+import { HttpConnection, type Target, getBytes, requestBytes } from "./http-client.js";
 import type { SampleQuote } from "./intake.js";
-import type { Place } from "./place.js";
-import { type Seller, SellerFleet, makeSellers, recordOf } from "./sellers.js";
+import { BARE_TIMEOUT_MS, type Place } from "./place.js";
+import { type Seller, SellerFleet, makeSellers, recordOf, signAcks } from "./sellers.js";
 
+const DIRECT_GET = `$JS.API.DIRECT.GET.${STREAMS.intents}`;
 const OPEN_FOR_MS = 3_600_000;
 
 interface SignedQuote {
@@ -86,6 +88,27 @@ export function loadRole() {
       }
     },
 
+    /** One GET after another on one connection. */
+    async runGets({ url, apiKey, paths }: { url: string; apiKey: string; paths: string[] }): Promise<Run> {
+      const connection = await HttpConnection.open(url);
+      const asked = paths.map((path) => getBytes({ url, path, apiKey }));
+      const run = await closedLoop({ count: asked.length, inFlight: 1 }, async (index) => {
+        await connection.get(asked[index]!);
+      });
+      connection.close();
+      return run;
+    },
+
+    /** The last message of each subject of INTENTS, one read after another, past the service. */
+    async runDirectGets(subjects: string[]): Promise<Run> {
+      return closedLoop({ count: subjects.length, inFlight: 1 }, async (index) => {
+        const query = JSON.stringify({ last_by_subj: subjects[index]! });
+        const options = { timeout: BARE_TIMEOUT_MS };
+        const { data, headers: fields } = await fleet.connection(0).request(DIRECT_GET, query, options);
+        if (data.length === 0) throw new Error(`a record of the bench is not there: ${fields?.description}`);
+      });
+    },
+
     /** One POST after another, `everyMs` apart: the time until every seller has it. Both ends are in this process. */
     async runReach({ url, everyMs }: { url: string; everyMs: number }): Promise<Run> {
       const connection = await HttpConnection.open(url);
@@ -108,6 +131,18 @@ export function loadRole() {
       fleet.onIntent = () => undefined;
       connection.close();
       return { count: requests.length, seconds: (performance.now() - begunMs) / 1_000, latenciesMs };
+    },
+
+    /** From now on these sellers' acks of these intents are signed; of no others. */
+    async signAcks({
+      intents,
+      count,
+    }: {
+      intents: { intent: string; digest: string }[];
+      count: number;
+    }): Promise<void> {
+      const signing = sellers.slice(0, count);
+      fleet.signedAcks = new Map(intents.map(({ intent, digest }) => [intent, signAcks(signing, digest)]));
     },
 
     async forgetIntents(): Promise<void> {

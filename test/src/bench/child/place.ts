@@ -10,7 +10,11 @@ export interface Place {
   natsUrl: string;
   redisUrl: string;
   authDir: string;
+  /** Of every stream. */
+  replicas: number;
 }
+
+const RECONNECT_WAIT_MS = 250;
 
 /** A stream of the raw loops beside Outcry's own, on the same server with the same durability. */
 export const BARE = {
@@ -22,6 +26,8 @@ export const BARE = {
   allAcks: "bare.ack.*.*",
 } as const;
 
+export const BARE_TIMEOUT_MS = 30_000; // of a request of the bench's own; a busy disk takes seconds
+
 export function connectBare({ natsUrl, authDir }: Place, name: string): Promise<NatsConnection> {
   const { creds } = readAuthFolder(authDir);
   return connect({
@@ -30,10 +36,12 @@ export function connectBare({ natsUrl, authDir }: Place, name: string): Promise<
     authenticator: credsAuthenticator(new TextEncoder().encode(creds.service)),
     inboxPrefix: `_INBOX_${name}`,
     noAsyncTraces: true,
+    maxReconnectAttempts: -1, // some rows restart their servers
+    reconnectTimeWait: RECONNECT_WAIT_MS,
   });
 }
 
-export function platformAt({ natsUrl, redisUrl, authDir }: Place, name: string): PlatformOptions {
+export function platformAt({ natsUrl, redisUrl, authDir, replicas }: Place, name: string): PlatformOptions {
   const { creds } = readAuthFolder(authDir);
   return {
     name,
@@ -41,7 +49,7 @@ export function platformAt({ natsUrl, redisUrl, authDir }: Place, name: string):
     natsCredentials: { creds: creds.service },
     systemCredentials: { creds: creds.system },
     redisUrl,
-    replicas: 1,
+    replicas,
     region: "local",
     allowUnkeptPromises: false,
     clock: systemClock,

@@ -1,9 +1,9 @@
 // Many nodes on few connections: they hear intents, ack at once, and keep what they heard for quoting. Both sides of a row talk
 // to the same sellers, which do the same work for either.
 
-import type { NatsConnection } from "@nats-io/transport-node";
+import { type MsgHdrs, type NatsConnection, headers } from "@nats-io/transport-node";
 import { type NodeRecord, SUBJECTS, buildAck, canonicalize, digestOf, newId } from "@outcry/protocol";
-import { type SigningKey, generateKey, publicJwk } from "@outcry/signing";
+import { type SigningKey, generateKey, publicJwk, signEnvelope } from "@outcry/signing";
 import { BARE, type Place, connectBare } from "./place.js";
 
 const ID_MARK = Buffer.from('"id":"int_'); // keys are sorted: the envelope's own id is the first one in the bytes
@@ -44,8 +44,22 @@ export const recordOf = ({ id, key }: Seller): NodeRecord => ({
   changed: "2026-01-01T00:00:00.000Z",
 });
 
+/** Each seller's signature of one ack, as the header that carries it. */
+export function signAcks(sellers: readonly Seller[], digest: string): Map<string, MsgHdrs> {
+  const bytes = canonicalize(buildAck(digest, 1, "accepted"));
+  return new Map(
+    sellers.map(({ id, key }) => {
+      const fields = headers();
+      fields.set("Outcry-Signature", signEnvelope(bytes, "ack", key).jws);
+      return [id, fields];
+    }),
+  );
+}
+
 export class SellerFleet {
   readonly heard = new Map<string, Heard>();
+  /** By intent and node; an ack that is not among them goes out plain. */
+  signedAcks = new Map<string, Map<string, MsgHdrs>>();
   onIntent: () => void = () => undefined;
   onNotice: (data: Uint8Array) => void = () => undefined;
   readonly #connections: NatsConnection[] = [];
@@ -72,7 +86,8 @@ export class SellerFleet {
       callback: (_, { subject, data }) => {
         if (subject.endsWith(".notice")) return this.onNotice(data);
         const { id, ack } = this.#hear(data);
-        connection.publish(SUBJECTS.ack(node, id), ack);
+        const signature = this.signedAcks.get(id)?.get(node);
+        connection.publish(SUBJECTS.ack(node, id), ack, signature && { headers: signature });
         this.onIntent();
       },
     });

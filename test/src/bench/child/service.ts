@@ -8,15 +8,19 @@ import { type IntentRecord, encodeRecord } from "@outcry/delivery";
 import {
   LIMITS,
   type NodeRecord,
+  type SignedAcks,
   SUBJECTS,
   buildIntent,
   canonicalize,
+  digestOf,
   newTraceId,
   systemClock,
   toRfc3339,
 } from "@outcry/protocol";
 import { type SigningKey, generateKey, signIntent } from "@outcry/signing";
 import { cursorKeys } from "@outcry/ws-gateway";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { type Run, closedLoop } from "../closed-loop.js";
 import { readIntents } from "../real-intents.js";
 import { BARE, type Place, connectBare, platformAt } from "./place.js";
@@ -29,6 +33,23 @@ interface Prepared {
   subject: string;
   record: Uint8Array;
   intent: Uint8Array;
+}
+
+/** What a row wants other than usual. */
+export interface ServiceOptions {
+  signedAcks?: SignedAcks;
+  ackTimeoutMs?: number;
+  /** Of an earlier start on the same data; then no key is made. */
+  apiKey?: string;
+}
+
+export interface StartedService {
+  url: string;
+  apiKey: string;
+  /** Owner of the key, where it was made now. */
+  backendId: string | undefined;
+  /** Until it could listen: connecting, reading the registry and, where Redis was empty, rebuilding. */
+  startMs: number;
 }
 
 /** Acks that are still missing, by intent. */
@@ -56,7 +77,13 @@ export function serviceRole() {
     ...profileVerbs,
 
     /** Starts both; returns the base URL and a backend's key. */
-    async start(place: Place): Promise<{ url: string; apiKey: string }> {
+    async start({
+      place,
+      apiKey: knownKey,
+      signedAcks = "off",
+      ackTimeoutMs = LIMITS.ackTimeoutMs,
+    }: { place: Place } & ServiceOptions): Promise<StartedService> {
+      const fromMs = performance.now();
       broadcast = await startBroadcast({
         platform: platformAt(place, "broadcast"),
         auth: readAuthFolder(place.authDir),
@@ -64,19 +91,22 @@ export function serviceRole() {
         keyStore: fixedKey(key),
         serviceId: "outcry",
         quoteWindowMs: LIMITS.quoteWindowDefaultMs,
-        ackTimeoutMs: LIMITS.ackTimeoutMs,
+        ackTimeoutMs,
+        signedAcks,
         ackWindowMs: LIMITS.responseWindowMs,
         attemptsMax: LIMITS.attemptsMax,
         cursorKeys: cursorKeys("a cursor secret of the bench"),
         webhooks: { key: "a webhook key of the bench", rules: { ports: [443], allowPrivate: false } },
         metrics: countingInto(counters),
       });
+      const startMs = performance.now() - fromMs;
       countRecorded(broadcast, missing);
       holdDispatch = dispatchSwitch(broadcast);
       bare = await connectBare(place, "bare");
       hearBareAcks(bare, bareMissing);
       const url = await broadcast.listen({ host: "127.0.0.1", port: 0 });
-      return { url, apiKey: await backendKey(url, broadcast.adminKey!) };
+      const made = knownKey === undefined ? await backendKey(url, broadcast.adminKey!) : undefined;
+      return { url, apiKey: knownKey ?? made!.secret, backendId: made?.backend_id, startMs };
     },
 
     async registerNodes(nodes: NodeRecord[]): Promise<void> {
@@ -88,8 +118,13 @@ export function serviceRole() {
     async prepareIntents({ count, nodes }: { count: number; nodes: string[] }): Promise<void> {
       const { requests } = readIntents();
       prepared = Array.from({ length: count }, (_, index) =>
-        prepareIntent(requests[index % requests.length]!, key, nodes),
+        prepareIntent(requests[index % requests.length]!, key, nodes, "bkd_bench"),
       );
+    },
+
+    /** For sellers that sign beforehand. */
+    async preparedAcks(): Promise<{ intent: string; digest: string }[]> {
+      return prepared.map(({ id, intent }) => ({ intent: id, digest: digestOf(intent) }));
     },
 
     async runFanOut({ inFlight, nodes, rampMs }: FanOut): Promise<Run> {
@@ -121,6 +156,15 @@ export function serviceRole() {
       holdDispatch(held);
     },
 
+    /** Bytes in use once everything that can go is gone. */
+    async heapBytes(): Promise<number> {
+      setFlagsFromString("--expose-gc");
+      const collect = runInNewContext("gc") as () => void;
+      collect();
+      const { heapUsed, external } = process.memoryUsage();
+      return heapUsed + external;
+    },
+
     async counted(): Promise<typeof counters> {
       return { ...counters };
     },
@@ -137,7 +181,12 @@ export function serviceRole() {
 
 export type ServiceVerbs = ReturnType<typeof serviceRole>["verbs"];
 
-function prepareIntent(request: Parameters<typeof buildIntent>[0], key: SigningKey, nodes: string[]): Prepared {
+export function prepareIntent(
+  request: Parameters<typeof buildIntent>[0],
+  key: SigningKey,
+  nodes: string[],
+  backendId: string,
+): Prepared {
   const traceId = newTraceId();
   const deadline = toRfc3339(systemClock.now() + OPEN_FOR_MS);
   const intent = buildIntent({ ...request, quote_deadline: deadline }, { traceId });
@@ -149,7 +198,7 @@ function prepareIntent(request: Parameters<typeof buildIntent>[0], key: SigningK
     signature: jws,
     request_digest: digest,
     body_digest: digest,
-    backend_id: "bkd_bench",
+    backend_id: backendId,
     routing: {},
     targets: nodes,
     registry_revision: 1,
@@ -220,12 +269,11 @@ function countingInto(counters: { dispatched: number; retried: number; dead: num
   };
 }
 
-async function backendKey(url: string, adminKey: string): Promise<string> {
+async function backendKey(url: string, adminKey: string): Promise<{ secret: string; backend_id: string }> {
   const response = await fetch(`${url}/v1/api-keys`, {
     method: "POST",
     headers: { authorization: `Bearer ${adminKey}`, "content-type": "application/json" },
     body: JSON.stringify({ role: "backend", name: "bench" }),
   });
-  const { secret } = (await response.json()) as { secret: string };
-  return secret;
+  return (await response.json()) as { secret: string; backend_id: string };
 }

@@ -19,7 +19,7 @@ export async function fanOutRow(context: RowContext): Promise<Figures[]> {
   }
 }
 
-async function oneSize(rig: Rig, nodes: number, context: RowContext): Promise<Figures> {
+export async function oneSize(rig: Rig, nodes: number, context: RowContext): Promise<Figures> {
   const comparison = comparisonOf(rig, nodes, Math.min(RETRY_TIMERS_MS, context.seconds * 1_000));
   const before = await rig.service.call("counted");
   const figures = await measure("fan-out", comparison, {

@@ -26,9 +26,9 @@ export async function postRow(context: RowContext): Promise<Figures[]> {
   }
 }
 
-type Mode = "recording" | "dispatching";
+export type Mode = "recording" | "dispatching";
 
-async function oneCount(rig: Rig, connections: number, mode: Mode, context: RowContext): Promise<Figures> {
+export async function oneCount(rig: Rig, connections: number, mode: Mode, context: RowContext): Promise<Figures> {
   const comparison = comparisonOf(rig, connections, mode);
   const figures = await measure("post", comparison, {
     ...context,

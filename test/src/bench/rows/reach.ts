@@ -10,12 +10,16 @@ const EVERY_MS = 10; // so that the answers to one intent do not meet the next o
 export async function reachRow(context: RowContext): Promise<Figures[]> {
   const rig = await startRig({ ...context, sellers: NODES, bareHttp: true });
   try {
-    const comparison = comparisonOf(rig);
-    const progress = (text: string) => context.progress(`${comparison.label}: ${text}`);
-    return [await measure("reach", comparison, { ...context, progress })];
+    return [await reachOf(rig, context)];
   } finally {
     await rig.stop();
   }
+}
+
+export function reachOf(rig: Rig, context: RowContext): Promise<Figures> {
+  const comparison = comparisonOf(rig);
+  const progress = (text: string) => context.progress(`${comparison.label}: ${text}`);
+  return measure("reach", comparison, { ...context, progress });
 }
 
 function comparisonOf(rig: Rig): Comparison {

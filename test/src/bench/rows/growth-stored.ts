@@ -1,0 +1,224 @@
+// Growth of the record: 1,000 intents stored, then ten times as many and again, up to a million, all of them ended.
+// Each size is filled in quickly, then the servers are started again as in production, and the service with an empty Redis.
+
+import { SUBJECTS } from "@outcry/protocol";
+import { Redis } from "ioredis";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import path from "node:path";
+import type { Run } from "../closed-loop.js";
+import { type Child, startChild } from "../child-process.js";
+import { type FillVerbs, filledId } from "../child/fill.js";
+import type { LoadVerbs } from "../child/load.js";
+import type { ServiceVerbs, StartedService } from "../child/service.js";
+import type { Growth } from "../growth.js";
+import { cpuUs, residentBytes } from "../process-cost.js";
+import { RestartableBrokers } from "../restartable.js";
+import { untilSelectable } from "../rig.js";
+import { Series } from "../series.js";
+import { percentile } from "../statistics.js";
+import type { RowContext } from "./row.js";
+
+const NODES = 10;
+const CALLS = 100; // of one round of one kind
+const ROUNDS = 3; // the best one counts: what else the machine does only adds to it
+const RECENT = 1_000; // their part of the record is in the server's memory
+const WARM_UP = 50;
+const SETTLE_MS = 1_000; // what the warm-up posted is acked and recorded
+const RESIDENT_NOISE_BYTES = 1024 ** 2;
+const TENFOLD = 10;
+const FIXED_MS = 10_000; // of a size, whatever it is: restarts and calls
+
+interface World {
+  brokers: RestartableBrokers;
+  load: Child<LoadVerbs>;
+  nodes: string[];
+  apiKey: string;
+  backendId: string;
+  emptyResidentBytes: number;
+}
+
+/** A size that would not be done by `untilMs` (of performance.now) is left out, and said so. */
+export async function growthOfStored(
+  context: RowContext,
+  sizes: readonly number[],
+  untilMs: number,
+): Promise<Growth[]> {
+  mkdirSync(context.folder, { recursive: true });
+  const dataDir = mkdtempSync(path.join(context.folder, "growth-"));
+  const brokers = await RestartableBrokers.start({ servers: context.servers, dataDir });
+  const load = startChild<LoadVerbs>("load");
+  try {
+    const world = await openWorld(brokers, load);
+    return await growThrough(world, context, sizes, untilMs);
+  } finally {
+    await load.stop();
+    await brokers.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function growThrough(
+  world: World,
+  context: RowContext,
+  sizes: readonly number[],
+  untilMs: number,
+): Promise<Growth[]> {
+  const series = new Series("intents stored");
+  let filled = 0;
+  for (const size of sizes) {
+    const fromMs = performance.now();
+    await fillUpTo(world, filled, size);
+    filled = size;
+    const filledMs = performance.now();
+    await measureAt(world, series, size);
+    const doneMs = performance.now();
+    const seconds = (ms: number) => (ms / 1_000).toFixed(1);
+    context.progress(
+      `${size.toLocaleString("en")} intents stored: filled in ${seconds(filledMs - fromMs)} s, measured in ${seconds(doneMs - filledMs)} s`,
+    );
+    const nextMs = Math.max(doneMs - fromMs, (doneMs - fromMs - FIXED_MS) * TENFOLD);
+    if (size === sizes.at(-1) || doneMs + nextMs <= untilMs) continue;
+    context.progress(
+      `not run: the next size would take about ${seconds(nextMs)} s, and growth may take no longer (--minutes)`,
+    );
+    break;
+  }
+  return series.all();
+}
+
+async function openWorld(brokers: RestartableBrokers, load: Child<LoadVerbs>): Promise<World> {
+  const { place, natsPid } = brokers;
+  const service = startChild<ServiceVerbs>("service");
+  try {
+    const [started, records] = await Promise.all([
+      service.call("start", { place }),
+      load.call("openSellers", { place, count: NODES, connections: 1 }),
+    ]);
+    await service.call("registerNodes", records);
+    await untilSelectable(started.url, started.apiKey, NODES);
+    const emptyResidentBytes = residentBytes(natsPid) ?? 0;
+    const { apiKey, backendId } = started;
+    return { brokers, load, nodes: records.map(({ id }) => id), apiKey, backendId: backendId!, emptyResidentBytes };
+  } finally {
+    await service.stop();
+  }
+}
+
+async function fillUpTo({ brokers, nodes, backendId }: World, from: number, to: number): Promise<void> {
+  await brokers.restartNats("late");
+  const fill = startChild<FillVerbs>("fill");
+  try {
+    await fill.call("start", { place: brokers.place, backendId, nodes });
+    await fill.call("fill", { from, to });
+    await fill.call("skipFilled");
+  } finally {
+    await fill.stop();
+  }
+}
+
+async function measureAt(world: World, series: Series, size: number): Promise<void> {
+  const { brokers } = world;
+  const natsMs = await brokers.restartNats("always");
+  series.add("start of nats-server", "time", "µs per stored intent", size, (natsMs * 1_000) / size);
+  await emptyRedis(brokers.place.redisUrl);
+  const rebuilt = await withService(world, async (service, { startMs }) => {
+    series.add(
+      "service's heap after the rebuild",
+      "memory",
+      "MiB",
+      size,
+      (await service.call("heapBytes")) / 1024 ** 2,
+    );
+    return startMs;
+  });
+  series.add("start with an empty Redis (rebuild)", "time", "µs per stored intent", size, (rebuilt * 1_000) / size);
+  const starts: number[] = [];
+  for (let start = 1; start < ROUNDS; start++)
+    await withService(world, async (_, { startMs }) => void starts.push(startMs));
+  await withService(world, async (service, { url, startMs }) => {
+    starts.push(startMs);
+    await measureCalls(world, series, size, { url, servicePid: service.pid });
+    series.add("service's heap after the calls", "memory", "MiB", size, (await service.call("heapBytes")) / 1024 ** 2);
+  });
+  series.add("start with Redis as it was", "time", "ms", size, Math.min(...starts));
+  const resident = Math.max(RESIDENT_NOISE_BYTES, (residentBytes(brokers.natsPid) ?? 0) - world.emptyResidentBytes);
+  series.add("nats-server's memory", "memory", "bytes per stored intent", size, resident / size);
+}
+
+interface At {
+  url: string;
+  servicePid: number;
+}
+
+/** Each call one after another on one connection. */
+async function measureCalls(world: World, series: Series, size: number, at: At): Promise<void> {
+  const { load, apiKey } = world;
+  const { url } = at;
+  const post = async (count: number): Promise<Run> => {
+    await load.call("preparePosts", { target: { url, path: "/v1/intents", apiKey }, count });
+    return load.call("runPosts", { url, connections: 1 });
+  };
+  const get = (rest: string, oldest: number) => (count: number) => {
+    const paths = Array.from({ length: count }, () => `/v1/intents/${anyOf(oldest, size)}${rest}`);
+    return load.call("runGets", { url, apiKey, paths });
+  };
+  const recent = Math.max(0, size - RECENT);
+  const raw = (count: number) =>
+    load.call(
+      "runDirectGets",
+      Array.from({ length: count }, () => SUBJECTS.intent(anyOf(0, size))),
+    );
+
+  await post(WARM_UP);
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  await measureCall(world, series, size, at, "POST", post);
+  await measureCall(world, series, size, at, "GET intent of the last 1,000", get("", recent));
+  await measureCall(world, series, size, at, "GET intent, any", get("", 0));
+  await measureCall(world, series, size, at, "GET acks, any", get("/acks", 0));
+  await measureCall(world, series, size, at, "GET timeline, any", get("/timeline", 0));
+  await measureCall(world, series, size, at, "raw read of a record, any", raw);
+}
+
+async function measureCall(
+  { brokers }: World,
+  series: Series,
+  size: number,
+  { servicePid }: At,
+  label: string,
+  call: (count: number) => Promise<Run>,
+): Promise<void> {
+  const spentUs = () => (cpuUs(servicePid) ?? 0) + (cpuUs(brokers.natsPid) ?? 0);
+  const rounds: { p50: number; p99: number; cpu: number }[] = [];
+  await call(WARM_UP);
+  for (let round = 0; round < ROUNDS; round++) {
+    const beforeUs = spentUs();
+    const { latenciesMs } = await call(CALLS);
+    const cpu = (spentUs() - beforeUs) / 1_000 / CALLS;
+    rounds.push({ p50: percentile(latenciesMs, 0.5), p99: percentile(latenciesMs, 0.99), cpu });
+  }
+  const best = (of: "p50" | "p99" | "cpu") => Math.min(...rounds.map((round) => round[of]));
+  series.add(`${label}, p50`, "time", "ms", size, best("p50"));
+  series.add(`${label}, p99`, "time", "ms", size, best("p99"));
+  if (best("cpu") > 0) series.add(`${label}, CPU`, "time", "ms of service and nats-server", size, best("cpu"));
+}
+
+/** One of those filled in from `oldest` on. */
+const anyOf = (oldest: number, size: number): string => filledId(oldest + Math.floor(Math.random() * (size - oldest)));
+
+async function withService<T>(
+  { brokers, apiKey }: World,
+  work: (service: Child<ServiceVerbs>, started: StartedService) => Promise<T>,
+): Promise<T> {
+  const service = startChild<ServiceVerbs>("service");
+  try {
+    return await work(service, await service.call("start", { place: brokers.place, apiKey }));
+  } finally {
+    await service.stop();
+  }
+}
+
+async function emptyRedis(url: string): Promise<void> {
+  const redis = new Redis(url);
+  await redis.flushall();
+  redis.disconnect();
+}
