@@ -37,7 +37,7 @@ export class AckVerifier {
     this.required = options.mode === "require";
   }
 
-  /** False when the line is full. `onVerdict` must not throw. */
+  /** False when the line is full. */
   take(ack: SignedAck, onVerdict: (verdict: BareVerdict) => void): boolean {
     if (this.#open.size >= LIMITS.ackVerifiesWaitingMax) return false;
     const open: Promise<void> = new Promise<void>((done) => this.#line.add({ ...ack, onVerdict, done })).finally(() =>

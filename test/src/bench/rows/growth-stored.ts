@@ -20,7 +20,6 @@ import type { RowContext } from "./row.js";
 
 const NODES = 10;
 const CALLS = 100; // of one round of one kind
-const ROUNDS = 3; // the best one counts: what else the machine does only adds to it
 const RECENT = 1_000; // their part of the record is in the server's memory
 const WARM_UP = 50;
 const SETTLE_MS = 1_000; // what the warm-up posted is acked and recorded
@@ -70,7 +69,7 @@ async function growThrough(
     await fillUpTo(world, filled, size);
     filled = size;
     const filledMs = performance.now();
-    await measureAt(world, series, size);
+    await measureAt({ world, series, size, rounds: context.rounds });
     const doneMs = performance.now();
     const seconds = (ms: number) => (ms / 1_000).toFixed(1);
     context.progress(
@@ -116,31 +115,37 @@ async function fillUpTo({ brokers, nodes, backendId }: World, from: number, to: 
   }
 }
 
-async function measureAt(world: World, series: Series, size: number): Promise<void> {
+/** One size, measured. */
+interface Step {
+  world: World;
+  series: Series;
+  size: number;
+  /** The best one counts: what else the machine does only adds to it. */
+  rounds: number;
+}
+
+async function measureAt(step: Step): Promise<void> {
+  const { world, series, size, rounds } = step;
   const { brokers } = world;
-  const natsMs = await brokers.restartNats("always");
-  series.add("start of nats-server", "time", "µs per stored intent", size, (natsMs * 1_000) / size);
+  const perIntent = (label: string, ms: number) =>
+    series.add(label, "time", "µs per stored intent", size, (ms * 1_000) / size);
+  const heap = async (label: string, service: Child<ServiceVerbs>) =>
+    series.add(label, "memory", "MiB", size, (await service.call("heapBytes")) / 1024 ** 2);
+
+  perIntent("start of nats-server", await brokers.restartNats("always"));
   await emptyRedis(brokers.place.redisUrl);
-  const rebuilt = await withService(world, async (service, { startMs }) => {
-    series.add(
-      "service's heap after the rebuild",
-      "memory",
-      "MiB",
-      size,
-      (await service.call("heapBytes")) / 1024 ** 2,
-    );
-    return startMs;
+  await withService(world, async (service, { startMs }) => {
+    perIntent("start with an empty Redis (rebuild)", startMs);
+    await heap("service's heap after the rebuild", service);
   });
-  series.add("start with an empty Redis (rebuild)", "time", "µs per stored intent", size, (rebuilt * 1_000) / size);
   const starts: number[] = [];
-  for (let start = 1; start < ROUNDS; start++)
+  for (let start = 1; start < rounds; start++)
     await withService(world, async (_, { startMs }) => void starts.push(startMs));
   await withService(world, async (service, { url, startMs }) => {
-    starts.push(startMs);
-    await measureCalls(world, series, size, { url, servicePid: service.pid });
-    series.add("service's heap after the calls", "memory", "MiB", size, (await service.call("heapBytes")) / 1024 ** 2);
+    series.add("start with Redis as it was", "time", "ms", size, Math.min(...starts, startMs));
+    await measureCalls(step, { url, servicePid: service.pid });
+    await heap("service's heap after the calls", service);
   });
-  series.add("start with Redis as it was", "time", "ms", size, Math.min(...starts));
   const resident = Math.max(RESIDENT_NOISE_BYTES, (residentBytes(brokers.natsPid) ?? 0) - world.emptyResidentBytes);
   series.add("nats-server's memory", "memory", "bytes per stored intent", size, resident / size);
 }
@@ -151,8 +156,9 @@ interface At {
 }
 
 /** Each call one after another on one connection. */
-async function measureCalls(world: World, series: Series, size: number, at: At): Promise<void> {
-  const { load, apiKey } = world;
+async function measureCalls(step: Step, at: At): Promise<void> {
+  const { load, apiKey } = step.world;
+  const { size } = step;
   const { url } = at;
   const post = async (count: number): Promise<Run> => {
     await load.call("preparePosts", { target: { url, path: "/v1/intents", apiKey }, count });
@@ -171,32 +177,30 @@ async function measureCalls(world: World, series: Series, size: number, at: At):
 
   await post(WARM_UP);
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-  await measureCall(world, series, size, at, "POST", post);
-  await measureCall(world, series, size, at, "GET intent of the last 1,000", get("", recent));
-  await measureCall(world, series, size, at, "GET intent, any", get("", 0));
-  await measureCall(world, series, size, at, "GET acks, any", get("/acks", 0));
-  await measureCall(world, series, size, at, "GET timeline, any", get("/timeline", 0));
-  await measureCall(world, series, size, at, "raw read of a record, any", raw);
+  await measureCall(step, at, "POST", post);
+  await measureCall(step, at, "GET intent of the last 1,000", get("", recent));
+  await measureCall(step, at, "GET intent, any", get("", 0));
+  await measureCall(step, at, "GET acks, any", get("/acks", 0));
+  await measureCall(step, at, "GET timeline, any", get("/timeline", 0));
+  await measureCall(step, at, "raw read of a record, any", raw);
 }
 
 async function measureCall(
-  { brokers }: World,
-  series: Series,
-  size: number,
+  { world: { brokers }, series, size, rounds }: Step,
   { servicePid }: At,
   label: string,
   call: (count: number) => Promise<Run>,
 ): Promise<void> {
   const spentUs = () => (cpuUs(servicePid) ?? 0) + (cpuUs(brokers.natsPid) ?? 0);
-  const rounds: { p50: number; p99: number; cpu: number }[] = [];
+  const found: { p50: number; p99: number; cpu: number }[] = [];
   await call(WARM_UP);
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const beforeUs = spentUs();
     const { latenciesMs } = await call(CALLS);
     const cpu = (spentUs() - beforeUs) / 1_000 / CALLS;
-    rounds.push({ p50: percentile(latenciesMs, 0.5), p99: percentile(latenciesMs, 0.99), cpu });
+    found.push({ p50: percentile(latenciesMs, 0.5), p99: percentile(latenciesMs, 0.99), cpu });
   }
-  const best = (of: "p50" | "p99" | "cpu") => Math.min(...rounds.map((round) => round[of]));
+  const best = (of: "p50" | "p99" | "cpu") => Math.min(...found.map((round) => round[of]));
   series.add(`${label}, p50`, "time", "ms", size, best("p50"));
   series.add(`${label}, p99`, "time", "ms", size, best("p99"));
   if (best("cpu") > 0) series.add(`${label}, CPU`, "time", "ms of service and nats-server", size, best("cpu"));
