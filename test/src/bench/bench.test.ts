@@ -113,6 +113,16 @@ describe("growth", () => {
     expect(growthTable([steady, quadratic])).toContain("POST, p50, 1,000 → 10,000 intents stored: ×10.00 per tenfold");
   });
 
+  test("is not super-linear where a larger size costs less again: that was the machine", () => {
+    const bump = growthOf([
+      [1_000, 1],
+      [10_000, 9],
+      [100_000, 1.2],
+    ]);
+    expect(stepsOf(bump).map(({ superLinear }) => superLinear)).toEqual([false, false]);
+    expect(stepsOf(bump)[0]!.factor).toEqual(near(9));
+  });
+
   test("of another distance than tenfold is told per tenfold", () => {
     const [step] = stepsOf(
       growthOf([

@@ -1,5 +1,5 @@
 // How time and memory per item change while something grows tenfold and tenfold again. A step is super-linear when an item costs more
-// than it did at a tenth of the size, by more than a tolerance for what a busy machine adds.
+// than it did at a tenth of the size, by more than a tolerance for what a busy machine adds, and goes on doing so at larger sizes.
 
 import { aligned } from "./table.js";
 
@@ -31,14 +31,21 @@ export interface GrowthStep {
   to: number;
   /** perItem at `to` by perItem at `from`, as if exactly tenfold lay between. */
   factor: number;
+  /** Beyond the tolerance at `to` and at every larger size: what a larger size does not have was the machine's. */
   superLinear: boolean;
 }
 
 export function stepsOf({ points, tolerance }: Growth): GrowthStep[] {
   return points.slice(1).map((point, index) => {
     const before = points[index]!;
-    const factor = (point.perItem / before.perItem) ** (1 / Math.log10(point.size / before.size));
-    return { from: before.size, to: point.size, factor, superLinear: factor > tolerance };
+    const perTenfold = (perItem: number) => (perItem / before.perItem) ** (1 / Math.log10(point.size / before.size));
+    const lasting = Math.min(...points.slice(index + 1).map(({ perItem }) => perItem));
+    return {
+      from: before.size,
+      to: point.size,
+      factor: perTenfold(point.perItem),
+      superLinear: perTenfold(lasting) > tolerance,
+    };
   });
 }
 
