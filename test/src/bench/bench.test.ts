@@ -92,6 +92,7 @@ describe("growth", () => {
     unit: "ms",
     grows: "intents stored",
     tolerance: TOLERANCE,
+    isRaw: false,
     points: points.map(([size, perItem]) => ({ size, perItem })),
   });
 
@@ -121,6 +122,16 @@ describe("growth", () => {
     ]);
     expect(stepsOf(bump).map(({ superLinear }) => superLinear)).toEqual([false, false]);
     expect(stepsOf(bump)[0]!.factor).toEqual(near(9));
+  });
+
+  test("of a raw loop is shown and not judged, and a known cause stands beside the verdict", () => {
+    const growing = growthOf([
+      [1_000, 1],
+      [10_000, 9],
+    ]);
+    expect(isSuperLinear({ ...growing, isRaw: true })).toBe(false);
+    expect(growthTable([{ ...growing, isRaw: true }])).toMatch(/×9\.00 +– +raw/);
+    expect(growthTable([{ ...growing, cause: "the disk" }])).toContain("allowed ×1.5 (the disk)");
   });
 
   test("of another distance than tenfold is told per tenfold", () => {

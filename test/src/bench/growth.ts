@@ -17,6 +17,10 @@ export interface Growth {
   /** What grows: `intents stored`. */
   grows: string;
   tolerance: number;
+  /** Of a raw loop beside ours: shown as the cause, not judged. */
+  isRaw: boolean;
+  /** Why it grows, where that is known and not ours to change. */
+  cause?: string;
   points: GrowthPoint[];
 }
 
@@ -35,7 +39,7 @@ export interface GrowthStep {
   superLinear: boolean;
 }
 
-export function stepsOf({ points, tolerance }: Growth): GrowthStep[] {
+export function stepsOf({ points, tolerance, isRaw }: Growth): GrowthStep[] {
   return points.slice(1).map((point, index) => {
     const before = points[index]!;
     const perTenfold = (perItem: number) => (perItem / before.perItem) ** (1 / Math.log10(point.size / before.size));
@@ -44,7 +48,7 @@ export function stepsOf({ points, tolerance }: Growth): GrowthStep[] {
       from: before.size,
       to: point.size,
       factor: perTenfold(point.perItem),
-      superLinear: perTenfold(lasting) > tolerance,
+      superLinear: !isRaw && perTenfold(lasting) > tolerance,
     };
   });
 }
@@ -74,8 +78,8 @@ function tableOf(grows: string, all: readonly Growth[]): string {
     stepsOf(growth)
       .map(({ factor }) => `×${factor.toFixed(2)}`)
       .join(" "),
-    `≤ ×${growth.tolerance}`,
-    isSuperLinear(growth) ? "SUPER-LINEAR" : "ok",
+    growth.isRaw ? "–" : `≤ ×${growth.tolerance}`,
+    growth.isRaw ? "raw" : isSuperLinear(growth) ? "SUPER-LINEAR" : "ok",
   ]);
   return aligned([[grows, ...sizes.map(sizeText), "per tenfold", "allowed", ""], ...rows]);
 }
@@ -91,7 +95,8 @@ function verdictLine(all: readonly Growth[]): string {
       .filter(({ superLinear }) => superLinear)
       .map(
         ({ from, to, factor }) =>
-          `${growth.label}, ${sizeText(from)} → ${sizeText(to)} ${growth.grows}: ×${factor.toFixed(2)} per tenfold, allowed ×${growth.tolerance}`,
+          `${growth.label}, ${sizeText(from)} → ${sizeText(to)} ${growth.grows}: ×${factor.toFixed(2)} per tenfold, allowed ×${growth.tolerance}` +
+          (growth.cause === undefined ? "" : ` (${growth.cause})`),
       ),
   );
   return wrong.length === 0
