@@ -19,7 +19,7 @@ export interface SignedAck {
 }
 
 interface Waiting extends SignedAck {
-  then: (verdict: BareVerdict) => void;
+  onVerdict: (verdict: BareVerdict) => void;
   done: () => void;
 }
 
@@ -37,10 +37,10 @@ export class AckVerifier {
     this.required = options.mode === "require";
   }
 
-  /** False when the line is full. `then` hears the verdict; it must not throw. */
-  take(ack: SignedAck, then: (verdict: BareVerdict) => void): boolean {
+  /** False when the line is full. */
+  take(ack: SignedAck, onVerdict: (verdict: BareVerdict) => void): boolean {
     if (this.#open.size >= LIMITS.ackVerifiesWaitingMax) return false;
-    const open: Promise<void> = new Promise<void>((done) => this.#line.add({ ...ack, then, done })).finally(() =>
+    const open: Promise<void> = new Promise<void>((done) => this.#line.add({ ...ack, onVerdict, done })).finally(() =>
       this.#open.delete(open),
     );
     this.#open.add(open);
@@ -62,9 +62,9 @@ export class AckVerifier {
     this.#lanes--;
   }
 
-  async #verify({ nodeId, bytes, jws, then, done }: Waiting): Promise<void> {
+  async #verify({ nodeId, bytes, jws, onVerdict, done }: Waiting): Promise<void> {
     try {
-      then(await verifyBareAsync({ bytes, type: "ack", owner: nodeId }, jws, this.#options.keysOf(nodeId)));
+      onVerdict(await verifyBareAsync({ bytes, type: "ack", owner: nodeId }, jws, this.#options.keysOf(nodeId)));
     } catch (error) {
       this.#options.onFailed(error);
     } finally {

@@ -92,6 +92,7 @@ describe("growth", () => {
     unit: "ms",
     grows: "intents stored",
     tolerance: TOLERANCE,
+    isRaw: false,
     points: points.map(([size, perItem]) => ({ size, perItem })),
   });
 
@@ -111,6 +112,26 @@ describe("growth", () => {
     ]);
     expect(isSuperLinear(quadratic)).toBe(true);
     expect(growthTable([steady, quadratic])).toContain("POST, p50, 1,000 → 10,000 intents stored: ×10.00 per tenfold");
+  });
+
+  test("is not super-linear where a larger size costs less again: that was the machine", () => {
+    const bump = growthOf([
+      [1_000, 1],
+      [10_000, 9],
+      [100_000, 1.2],
+    ]);
+    expect(stepsOf(bump).map(({ superLinear }) => superLinear)).toEqual([false, false]);
+    expect(stepsOf(bump)[0]!.factor).toEqual(near(9));
+  });
+
+  test("of a raw loop is shown and not judged, and a known cause stands beside the verdict", () => {
+    const growing = growthOf([
+      [1_000, 1],
+      [10_000, 9],
+    ]);
+    expect(isSuperLinear({ ...growing, isRaw: true })).toBe(false);
+    expect(growthTable([{ ...growing, isRaw: true }])).toMatch(/×9\.00 +– +raw/);
+    expect(growthTable([{ ...growing, cause: "the disk" }])).toContain("allowed ×1.5 (the disk)");
   });
 
   test("of another distance than tenfold is told per tenfold", () => {

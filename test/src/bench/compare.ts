@@ -60,7 +60,10 @@ function growthLines(before: readonly Growth[], after: readonly Growth[]): strin
   });
 }
 
-const mostText = (growth: Growth): string => `×${Math.max(...stepsOf(growth).map(({ factor }) => factor)).toFixed(2)}`;
+function mostText(growth: Growth): string {
+  const factors = stepsOf(growth).map(({ factor }) => factor);
+  return factors.length === 0 ? "–" : `×${Math.max(...factors).toFixed(2)}`;
+}
 
 function changeText(before: number, after: number): string {
   const change = (100 * (after - before)) / before;

@@ -46,7 +46,7 @@ Rows
             1,000 and 100 nodes whose acks are signed and verified, against the same nodes with plain acks
   r3        post (16, 128), fan-out (100 nodes) and reach on three local nats-servers with three replicas
   growth    cost of one item at 10, 100, 1,000, 10,000 nodes and at 1,000, 10,000, 100,000, 1,000,000 intents stored, with a
-            verdict per step; at most 10 minutes and 12 GiB of disk under .outcry/bench, removed at the end
+            verdict per step; at most 10 minutes, and 6 GiB of disk under .outcry/bench, removed at the end
 `;
 
 export type ReadOptions =

@@ -7,7 +7,7 @@ import path from "node:path";
 import type { Place } from "./child/place.js";
 
 const GIB = 1024 ** 3;
-/** A million intents need 2.2 and 2.5 GiB of them. */
+/** A million intents need 2.1 and 3.7 GiB of them. */
 const STREAM_BYTES_MAX = { [STREAMS.intents]: 6 * GIB, [STREAMS.events]: 6 * GIB };
 const progress = (): void => undefined;
 

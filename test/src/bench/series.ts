@@ -2,6 +2,8 @@
 
 import { type Growth, TAIL_TOLERANCE, TOLERANCE } from "./growth.js";
 
+export type Measured = Pick<Growth, "what" | "unit" | "cause"> & { isRaw?: boolean };
+
 export class Series {
   readonly #grows: string;
   readonly #byLabel = new Map<string, Growth>();
@@ -11,9 +13,16 @@ export class Series {
   }
 
   /** `perItem` of `label` at `size`. */
-  add(label: string, what: Growth["what"], unit: string, size: number, perItem: number): void {
+  add(label: string, { isRaw = false, ...measured }: Measured, size: number, perItem: number): void {
     const tolerance = label.endsWith("p99") ? TAIL_TOLERANCE : TOLERANCE;
-    const growth = this.#byLabel.get(label) ?? { label, what, unit, grows: this.#grows, tolerance, points: [] };
+    const growth = this.#byLabel.get(label) ?? {
+      label,
+      ...measured,
+      grows: this.#grows,
+      tolerance,
+      isRaw,
+      points: [],
+    };
     growth.points.push({ size, perItem });
     this.#byLabel.set(label, growth);
   }

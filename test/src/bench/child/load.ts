@@ -23,6 +23,7 @@ import { BARE_TIMEOUT_MS, type Place } from "./place.js";
 import { type Seller, SellerFleet, makeSellers, recordOf, signAcks } from "./sellers.js";
 
 const DIRECT_GET = `$JS.API.DIRECT.GET.${STREAMS.intents}`;
+const ASK_AGAIN_MS = 500;
 const OPEN_FOR_MS = 3_600_000;
 
 interface SignedQuote {
@@ -97,6 +98,22 @@ export function loadRole() {
       });
       connection.close();
       return run;
+    },
+
+    /** Resolves when the server, which may just have been started again, answers. */
+    async untilServed(): Promise<void> {
+      const ask = () => fleet.connection(0).request("$JS.API.INFO", "", { timeout: ASK_AGAIN_MS });
+      const untilMs = Date.now() + BARE_TIMEOUT_MS;
+      for (;;) {
+        const served = await ask().then(
+          () => true,
+          (error: unknown) => {
+            if (Date.now() > untilMs) throw error;
+            return false;
+          },
+        );
+        if (served) return;
+      }
     },
 
     /** The last message of each subject of INTENTS, one read after another, past the service. */

@@ -27,21 +27,31 @@ export async function growthOfNodes(context: RowContext, sizes: readonly number[
       const beforeBytes = await rig.service.call("heapBytes");
       await rig.register(nodes);
       const bytes = Math.max(HEAP_NOISE_BYTES, (await rig.service.call("heapBytes")) - beforeBytes);
-      series.add("service's heap", "memory", "bytes per node registered", nodes, bytes / (nodes - registered));
+      series.add(
+        "service's heap",
+        { what: "memory", unit: "bytes per node registered" },
+        nodes,
+        bytes / (nodes - registered),
+      );
       registered = nodes;
       const idleBytes = await rig.service.call("heapBytes");
       const { wallUs, cpu, pairs } = await pairCost(rig, nodes, context.rounds);
-      series.add("delivery, recorded ack", "time", "µs per pair", nodes, wallUs);
-      if (cpu > 0) series.add("delivery, CPU of the service", "time", "µs per pair", nodes, cpu);
+      series.add("delivery, recorded ack", { what: "time", unit: "µs per pair" }, nodes, wallUs);
+      if (cpu > 0) series.add("delivery, CPU of the service", { what: "time", unit: "µs per pair" }, nodes, cpu);
       const kept = Math.max(HEAP_NOISE_BYTES, (await rig.service.call("heapBytes")) - idleBytes);
-      series.add("service's heap behind deliveries", "memory", "bytes per pair delivered", nodes, kept / pairs);
+      series.add(
+        "service's heap behind deliveries",
+        { what: "memory", unit: "bytes per pair delivered" },
+        nodes,
+        kept / pairs,
+      );
       context.progress(`${nodes.toLocaleString("en")} nodes: ${wallUs.toFixed(1)} µs per pair`);
     }
   } finally {
     await rig.stop();
   }
   for (const nodes of sizes)
-    series.add("selection", "time", "ns per registered node", nodes, selectionNs(nodes) / nodes);
+    series.add("selection", { what: "time", unit: "ns per registered node" }, nodes, selectionNs(nodes) / nodes);
   return series.all();
 }
 

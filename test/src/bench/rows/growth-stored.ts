@@ -14,19 +14,23 @@ import type { Growth } from "../growth.js";
 import { cpuUs, residentBytes } from "../process-cost.js";
 import { RestartableBrokers } from "../restartable.js";
 import { untilSelectable } from "../rig.js";
-import { Series } from "../series.js";
+import { type Measured, Series } from "../series.js";
 import { percentile } from "../statistics.js";
 import type { RowContext } from "./row.js";
 
 const NODES = 10;
 const CALLS = 100; // of one round of one kind
-const ROUNDS = 3; // the best one counts: what else the machine does only adds to it
+const COLD_READS_MAX = 20;
+const INTENTS_PER_BLOCK = 4_000; // 8 MB of records and ends
 const RECENT = 1_000; // their part of the record is in the server's memory
 const WARM_UP = 50;
 const SETTLE_MS = 1_000; // what the warm-up posted is acked and recorded
 const RESIDENT_NOISE_BYTES = 1024 ** 2;
 const TENFOLD = 10;
 const FIXED_MS = 10_000; // of a size, whatever it is: restarts and calls
+
+const RAW = { what: "time", isRaw: true } as const;
+const BLOCKS = "nats-server reads a block of 8 MB for a message of it that is not in its memory: see the raw reads";
 
 interface World {
   brokers: RestartableBrokers;
@@ -70,7 +74,7 @@ async function growThrough(
     await fillUpTo(world, filled, size);
     filled = size;
     const filledMs = performance.now();
-    await measureAt(world, series, size);
+    await measureAt({ world, series, size, rounds: context.rounds });
     const doneMs = performance.now();
     const seconds = (ms: number) => (ms / 1_000).toFixed(1);
     context.progress(
@@ -116,33 +120,51 @@ async function fillUpTo({ brokers, nodes, backendId }: World, from: number, to: 
   }
 }
 
-async function measureAt(world: World, series: Series, size: number): Promise<void> {
+/** One size, measured. */
+interface Step {
+  world: World;
+  series: Series;
+  size: number;
+  /** The best one counts: what else the machine does only adds to it. */
+  rounds: number;
+}
+
+async function measureAt(step: Step): Promise<void> {
+  const { world, series, size, rounds } = step;
   const { brokers } = world;
-  const natsMs = await brokers.restartNats("always");
-  series.add("start of nats-server", "time", "µs per stored intent", size, (natsMs * 1_000) / size);
+  const perIntent = (label: string, ms: number) =>
+    series.add(label, { what: "time", unit: "µs per stored intent" }, size, (ms * 1_000) / size);
+  const heap = async (label: string, service: Child<ServiceVerbs>) =>
+    series.add(label, { what: "memory", unit: "MiB" }, size, (await service.call("heapBytes")) / 1024 ** 2);
+
+  perIntent("start of nats-server", await brokers.restartNats("always"));
+  await measureColdReads(step);
   await emptyRedis(brokers.place.redisUrl);
-  const rebuilt = await withService(world, async (service, { startMs }) => {
-    series.add(
-      "service's heap after the rebuild",
-      "memory",
-      "MiB",
-      size,
-      (await service.call("heapBytes")) / 1024 ** 2,
-    );
-    return startMs;
+  await withService(world, async (service, { startMs }) => {
+    perIntent("start with an empty Redis (rebuild)", startMs);
+    await heap("service's heap after the rebuild", service);
   });
-  series.add("start with an empty Redis (rebuild)", "time", "µs per stored intent", size, (rebuilt * 1_000) / size);
   const starts: number[] = [];
-  for (let start = 1; start < ROUNDS; start++)
+  for (let start = 1; start < rounds; start++)
     await withService(world, async (_, { startMs }) => void starts.push(startMs));
   await withService(world, async (service, { url, startMs }) => {
-    starts.push(startMs);
-    await measureCalls(world, series, size, { url, servicePid: service.pid });
-    series.add("service's heap after the calls", "memory", "MiB", size, (await service.call("heapBytes")) / 1024 ** 2);
+    series.add("start with Redis as it was", { what: "time", unit: "ms" }, size, Math.min(...starts, startMs));
+    await measureCalls(step, { url, servicePid: service.pid });
+    await heap("service's heap after the calls", service);
   });
-  series.add("start with Redis as it was", "time", "ms", size, Math.min(...starts));
   const resident = Math.max(RESIDENT_NOISE_BYTES, (residentBytes(brokers.natsPid) ?? 0) - world.emptyResidentBytes);
-  series.add("nats-server's memory", "memory", "bytes per stored intent", size, resident / size);
+  series.add("nats-server's memory", { what: "memory", unit: "bytes per stored intent" }, size, resident / size);
+}
+
+/** The server keeps a block of the stream (8 MB) in memory once one message of it was read: one read for each of some blocks. */
+async function measureColdReads({ world, series, size }: Step): Promise<void> {
+  const blocks = Math.min(COLD_READS_MAX, Math.ceil(size / INTENTS_PER_BLOCK));
+  const subjects = Array.from({ length: blocks }, (_, block) =>
+    SUBJECTS.intent(filledId(Math.floor(((block + 0.5) * size) / blocks))),
+  );
+  await world.load.call("untilServed");
+  const { latenciesMs } = await world.load.call("runDirectGets", subjects);
+  series.add("first raw read of a block", { ...RAW, unit: "ms" }, size, percentile(latenciesMs, 0.5));
 }
 
 interface At {
@@ -151,8 +173,9 @@ interface At {
 }
 
 /** Each call one after another on one connection. */
-async function measureCalls(world: World, series: Series, size: number, at: At): Promise<void> {
-  const { load, apiKey } = world;
+async function measureCalls(step: Step, at: At): Promise<void> {
+  const { load, apiKey } = step.world;
+  const { size } = step;
   const { url } = at;
   const post = async (count: number): Promise<Run> => {
     await load.call("preparePosts", { target: { url, path: "/v1/intents", apiKey }, count });
@@ -171,35 +194,35 @@ async function measureCalls(world: World, series: Series, size: number, at: At):
 
   await post(WARM_UP);
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-  await measureCall(world, series, size, at, "POST", post);
-  await measureCall(world, series, size, at, "GET intent of the last 1,000", get("", recent));
-  await measureCall(world, series, size, at, "GET intent, any", get("", 0));
-  await measureCall(world, series, size, at, "GET acks, any", get("/acks", 0));
-  await measureCall(world, series, size, at, "GET timeline, any", get("/timeline", 0));
-  await measureCall(world, series, size, at, "raw read of a record, any", raw);
+  await measureCall(step, at, "POST", post);
+  await measureCall(step, at, "GET intent of the last 1,000", get("", recent));
+  await measureCall(step, at, "GET acks of the last 1,000", get("/acks", recent));
+  await measureCall(step, at, "GET timeline of the last 1,000", get("/timeline", recent));
+  await measureCall(step, at, "raw read of a record, any", raw, RAW);
+  await measureCall(step, at, "GET intent, any", get("", 0), { what: "time", cause: BLOCKS });
 }
 
 async function measureCall(
-  { brokers }: World,
-  series: Series,
-  size: number,
+  { world: { brokers }, series, size, rounds }: Step,
   { servicePid }: At,
   label: string,
   call: (count: number) => Promise<Run>,
+  kind: Omit<Measured, "unit"> = { what: "time" },
 ): Promise<void> {
   const spentUs = () => (cpuUs(servicePid) ?? 0) + (cpuUs(brokers.natsPid) ?? 0);
-  const rounds: { p50: number; p99: number; cpu: number }[] = [];
+  const found: { p50: number; p99: number; cpu: number }[] = [];
   await call(WARM_UP);
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const beforeUs = spentUs();
     const { latenciesMs } = await call(CALLS);
     const cpu = (spentUs() - beforeUs) / 1_000 / CALLS;
-    rounds.push({ p50: percentile(latenciesMs, 0.5), p99: percentile(latenciesMs, 0.99), cpu });
+    found.push({ p50: percentile(latenciesMs, 0.5), p99: percentile(latenciesMs, 0.99), cpu });
   }
-  const best = (of: "p50" | "p99" | "cpu") => Math.min(...rounds.map((round) => round[of]));
-  series.add(`${label}, p50`, "time", "ms", size, best("p50"));
-  series.add(`${label}, p99`, "time", "ms", size, best("p99"));
-  if (best("cpu") > 0) series.add(`${label}, CPU`, "time", "ms of service and nats-server", size, best("cpu"));
+  const best = (of: "p50" | "p99" | "cpu") => Math.min(...found.map((round) => round[of]));
+  series.add(`${label}, p50`, { ...kind, unit: "ms" }, size, best("p50"));
+  series.add(`${label}, p99`, { ...kind, unit: "ms" }, size, best("p99"));
+  if (!kind.isRaw && best("cpu") > 0)
+    series.add(`${label}, CPU`, { ...kind, unit: "ms of service and nats-server" }, size, best("cpu"));
 }
 
 /** One of those filled in from `oldest` on. */
