@@ -1,6 +1,7 @@
 // Amendments on real servers: signed, to the same nodes, acknowledged anew; earlier quotes recorded and unranked; one order with the end.
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { createAppender } from "@outcry/backbone";
 import { type EndRecord, unpackDeliveries } from "@outcry/delivery";
 import {
   type AcksView,
@@ -264,6 +265,32 @@ describe("an amendment", () => {
     }
   });
 });
+
+test("what cannot be read as an amendment is set aside, and the intent goes on", async () => {
+  const small = await startMarket({ deliveriesMax: 2 });
+  try {
+    const shop = await small.backend();
+    const node = (await connectRaw(small)).acksAll();
+    const open = await shop.broadcast({ ...anIntent, quote_deadline: inMs(60_000) });
+    await node.hears(open);
+    const appender = createAppender(small.broadcast.platform.backbone, { stream: STREAMS.intents });
+    await appender.append({ subject: SUBJECTS.intentRevision(open, 1), data: Buffer.from('{"record_version":1}') });
+    await eventually(async () => (await small.stored(STREAMS.deadLetters)).length === 1, 30_000);
+    const key = { "idempotency-key": "k" };
+    const answer = await shop.call<IntentAmended>(
+      "POST",
+      `/v1/intents/${open}/amend`,
+      { budget: { max_minor: 7 } },
+      key,
+    );
+    expect([answer.status, answer.body.revision]).toEqual([202, 1]);
+    expect((await hears(node, open, 1)).intent.payload.budget).toEqual({ max_minor: 7 });
+    expect((await shop.call("POST", `/v1/intents/${open}/cancel`)).status).toBe(200);
+    expect(await small.ended(shop, open)).toBe("cancelled");
+  } finally {
+    await small.stop();
+  }
+}, 90_000);
 
 describe("the request", () => {
   test("is applied once under its key, also behind later amendments and the end; another body is a conflict", async () => {

@@ -157,8 +157,13 @@ async function readIntent(backbone: Backbone, id: string): Promise<LoadedIntent 
   const stored = await readLast(backbone, STREAMS.intents, [SUBJECTS.intent(id), SUBJECTS.intentRevisions(id)]);
   const [first, ...revisions] = stored;
   if (first?.subject !== SUBJECTS.intent(id)) return undefined;
-  return readable(() => revisions.reduce(amendIntent, openIntent(first)));
+  const posted = readable(() => openIntent(first));
+  return posted && revisions.reduce(afterChange, posted);
 }
+
+/** As amendIntent, but what cannot be read amends nothing; it still stands between the intent and its end. */
+export const afterChange = (standing: LoadedIntent, stored: Stored): LoadedIntent =>
+  readable(() => amendIntent(standing, stored)) ?? { ...standing, changedSeq: stored.seq };
 
 /** The dispatcher sets an unreadable one aside; to everybody else it is no intent. */
 function readable(read: () => LoadedIntent): LoadedIntent | undefined {

@@ -5,6 +5,7 @@ import { type Backbone, readLast, subjectMatches } from "@outcry/backbone";
 import {
   type LoadedIntent,
   type RevisionRecord,
+  afterChange,
   amendIntent as nextRevision,
   decodeRevisionRecord,
   encodeRecord,
@@ -88,8 +89,10 @@ async function readHistory(backbone: Backbone, id: string): Promise<History> {
   const revisions: Revision[] = [];
   let newest = openIntent(first);
   for (const stored of changes.filter(({ subject }) => subjectMatches(SUBJECTS.allRevisions, subject))) {
-    newest = nextRevision(newest, stored);
-    revisions.push({ intent: newest, record: decodeRevisionRecord(stored.data).record });
+    const standing: number = newest.revision;
+    newest = afterChange(newest, stored);
+    if (newest.revision > standing)
+      revisions.push({ intent: newest, record: decodeRevisionRecord(stored.data).record });
   }
   return { newest, revisions, ended: changes.some(({ subject }) => subject === SUBJECTS.intentEnd(id)) };
 }

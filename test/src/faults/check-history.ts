@@ -2,7 +2,8 @@
 // That it finds each kind of fault is shown by planting them (plants.ts, load.test.ts). Quotes and dead letters: check-quotes.ts.
 
 import { foldIntent, unpackDeliveries } from "@outcry/delivery";
-import { END_EVENTS, EVENTS, type EventData, type EventType, parseTopic } from "@outcry/protocol";
+import { END_EVENTS, EVENTS, type EventData, type EventType, parseTopic, revisionOf } from "@outcry/protocol";
+import { checkAmendments } from "./check-amendments.js";
 import { checkDeadLetters, checkQuotes } from "./check-quotes.js";
 import { checkRecoveries } from "./check-recoveries.js";
 import {
@@ -31,6 +32,7 @@ export function checkHistory(history: History): CheckReport {
 
   checkPosts(history, index, say);
   checkEvents(history, index, say);
+  checkAmendments(history, index, say, add);
   for (const intent of index.intents.values()) checkIntent(history, index, intent, say, add);
   checkQuotes(history, index, say, add);
   checkDeadLetters(history, index, say, add);
@@ -74,7 +76,8 @@ function checkIntent(history: History, index: Index, intent: IntentEntry, say: S
   const of = (type: EventType) => events.filter(({ value }) => value.type === type);
   if (of("INTENT_CREATED").length !== 1) say("created_count", `${id}: ${of("INTENT_CREATED").length}`);
   if (events[0]?.value.type !== "INTENT_CREATED") say("created_not_first", `${id}: ${events[0]?.value.type}`);
-  if (of("INTENT_BROADCASTED").length > 1) say("broadcasted_doubled", id);
+  const broadcasts = of("INTENT_BROADCASTED").map(({ value }) => revisionOf(value.data as { revision?: number }));
+  if (new Set(broadcasts).size !== broadcasts.length) say("broadcasted_doubled", id);
   if (of("INTENT_BROADCASTED").length === 0) add("ended before the broadcast");
 
   const ends = index.ends.get(id) ?? [];
@@ -97,13 +100,14 @@ function checkIntent(history: History, index: Index, intent: IntentEntry, say: S
   checkRecoveries(intent, end, say, add);
 }
 
-/** One DELIVERY_RETRYING per attempt, none beyond the threshold. */
+/** One DELIVERY_RETRYING per revision and attempt, none beyond the threshold. */
 function checkAttempts({ attemptsMax }: History, { id, events }: IntentEntry, say: Say): void {
-  const attempts = events.flatMap(({ value }) =>
-    value.type === "DELIVERY_RETRYING" ? [(value.data as EventData<"DELIVERY_RETRYING">).attempt] : [],
+  const retries = events.flatMap(({ value }) =>
+    value.type === "DELIVERY_RETRYING" ? [value.data as EventData<"DELIVERY_RETRYING">] : [],
   );
+  const attempts = retries.map((data) => `${revisionOf(data)}:${data.attempt}`);
   if (new Set(attempts).size !== attempts.length) say("attempt_doubled", `${id}: ${attempts.join(" ")}`);
-  if (attempts.some((attempt) => attempt > attemptsMax)) say("attempts_exceeded", `${id}: ${attempts.join(" ")}`);
+  if (retries.some(({ attempt }) => attempt > attemptsMax)) say("attempts_exceeded", `${id}: ${attempts.join(" ")}`);
 }
 
 /** Each target in one final state, and none that the log contradicts. */
@@ -122,7 +126,10 @@ function checkDeliveries(
     ),
   );
   if (final.length !== targets.length) return say("deliveries_count", `${id}: ${final.length} of ${targets.length}`);
-  const before = events.filter(({ timeMs }) => timeMs <= end.timeMs - ANSWER_RACE_MS).map(({ value }) => value);
+  // Which revision ended is never a question of time: the end names it.
+  const before = events
+    .filter(({ timeMs, value }) => timeMs <= end.timeMs - ANSWER_RACE_MS || value.type === "INTENT_AMENDED")
+    .map(({ value }) => value);
   const log = foldIntent(targets, before).deliveries;
   const later = foldIntent(
     targets,

@@ -16,7 +16,7 @@ export function checkQuotes({ stored, quoteViews }: History, index: Index, say: 
     if (outcome === undefined) continue;
     add(outcome.value.type);
     if (outcome.value.type === "QUOTE_RECEIVED") checkInTime(index, copies[0]!, say);
-    checkView(quoteViews, copies[0]!, outcome, say);
+    checkView(index, quoteViews, copies[0]!, outcome, say);
   }
   for (const quoteId of index.outcomes.keys()) if (!index.quotes.has(quoteId)) say("outcome_without_quote", quoteId);
   for (const { quoteId, digest } of stored) {
@@ -30,14 +30,16 @@ function checkInTime(index: Index, quote: RecordCopy["quotes"][number], say: Say
   const intentId = quote.subject.split(".")[1]!;
   const intent = index.intents.get(intentId);
   const end = index.ends.get(intentId)?.[0];
-  const { payload } = JSON.parse(quote.value.envelope) as Quote;
+  const { payload, request_digest: digest } = JSON.parse(quote.value.envelope) as Quote;
   if (intent === undefined || payload.intent_id !== intentId) return say("quote_foreign", quote.subject);
+  if (digest !== intent.digests.at(-1)) return; // told before its judge had heard of the amendment; nobody counts it
   if (quote.timeMs > intent.deadlineMs) say("late_quote_counted", quote.subject);
   if (end !== undefined && quote.seq > end.value.quotes_through)
     say("late_quote_counted", `${quote.subject}: behind quotes_through`);
 }
 
 function checkView(
+  index: Index,
   views: History["quoteViews"],
   quote: RecordCopy["quotes"][number],
   outcome: Entry<Event>,
@@ -50,6 +52,12 @@ function checkView(
   if (shown === undefined) return say("quote_not_shown", quote.subject);
   const refused =
     outcome.value.type === "QUOTE_REFUSED" ? (outcome.value.data as EventData<"QUOTE_REFUSED">).code : undefined;
+  const { request_digest: digest } = JSON.parse(quote.value.envelope) as Quote;
+  const superseded = index.intents.get(intentId)?.digests.slice(0, -1).includes(digest);
+  if (superseded || refused === "quote_superseded") {
+    if (!superseded || shown !== "superseded") say("superseded_quote_counted", `${quote.subject}: ${shown}`);
+    return;
+  }
   if (refused === undefined ? shown === "processing" || shown === "intent_ended" : shown !== refused) {
     say("quote_shown_otherwise", `${quote.subject}: ${shown}, the log says ${refused ?? "received"}`);
   }
@@ -79,10 +87,20 @@ export function checkDeadLetters(history: History, index: Index, say: Say, add: 
     if (letter!.value.cause === "" || letter!.value.attempts > attemptsMax) say("dead_letter_malformed", subject);
     if (!told.has(subject)) say("dead_letter_untold", subject);
     if (dead.has(subject)) continue;
+    if (amendedBehind(index, subject, told.get(subject) ?? Infinity)) {
+      add("letters of earlier revisions");
+      continue;
+    }
     if (answeredBehind(index, subject, told.get(subject) ?? Infinity)) add("recovered deliveries");
     else say("dead_letter_of_living", subject);
   }
   for (const subject of dead) if (!index.dead.has(subject)) say("dead_letter_lost", subject);
+}
+
+/** The delivery began anew: what became of it later says nothing about this death. */
+function amendedBehind(index: Index, subject: string, toldSeq: number): boolean {
+  const events = index.intents.get(subject.split(".")[1]!)?.events ?? [];
+  return events.some(({ value, seq }) => seq > toldSeq && value.type === "INTENT_AMENDED");
 }
 
 /** Its letter may be written a moment later: what counts is the log's own order. */

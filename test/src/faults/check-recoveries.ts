@@ -1,7 +1,7 @@
 // The checker's rule about dead deliveries that came back: DELIVERY_RECOVERED once for each that answered before the end, for no other.
 
 import { unpackDeliveries } from "@outcry/delivery";
-import type { EventData } from "@outcry/protocol";
+import { type EventData, revisionOf } from "@outcry/protocol";
 import type { Count, IntentEntry, Say } from "./history.js";
 import type { RecordCopy } from "./record.js";
 
@@ -22,7 +22,14 @@ export function checkRecoveries(
   add: Count,
 ): void {
   const trails = new Map<string, Trail>(targets.map((node) => [node, { answered: false, dead: false, told: 0 }]));
+  let amendedMs = 0;
+  let revision = 0;
   for (const { value, timeMs } of events) {
+    if (value.type === "INTENT_AMENDED") {
+      [amendedMs, { revision }] = [timeMs, value.data as EventData<"INTENT_AMENDED">];
+      for (const trail of trails.values()) trail.answered = false; // what it answered stands no more
+    }
+    if (value.type === "NODE_RESPONDED" && revisionOf(value.data as { revision?: number }) < revision) continue;
     for (const node of nodesOf(value)) {
       const trail = trails.get(node);
       if (trail === undefined) continue;
@@ -37,12 +44,13 @@ export function checkRecoveries(
     const node = targets[at]!;
     const { dead, backMs, told } = trails.get(node) ?? { dead: false, backMs: undefined, told: 0 };
     const where = `${id} ${node}: ${state}, told ${told} times`;
-    const back = dead && state !== "dead" && (backMs !== undefined || state === "quoted");
+    const alive = state !== "dead" || (backMs ?? Infinity) <= amendedMs; // it may have died again, of a later revision
+    const back = dead && alive && (backMs !== undefined || state === "quoted");
     const inTime = state === "quoted" || (backMs ?? Infinity) < end.timeMs - ANSWER_RACE_MS;
     if (told > 0) add("deliveries recovered");
     if (told > 1) say("recovery_doubled", where);
     if (told > 0 && !back) say("recovery_of_none", where);
-    if (told === 0 && back && inTime) say("recovery_lost", where);
+    if (told === 0 && back && inTime && state !== "dead") say("recovery_lost", where);
   }
 }
 

@@ -40,7 +40,11 @@ export type Count = (name: string, by?: number) => void;
 export interface IntentEntry {
   id: string;
   targets: string[];
+  /** Of the newest revision. */
   deadlineMs: number;
+  /** Digest of each revision, the first as it was posted; the last one counts. */
+  digests: [string, ...string[]];
+  revisions: RecordCopy["revisions"];
   /** In the log's order. */
   events: Entry<Event>[];
 }
@@ -67,13 +71,21 @@ export function indexRecord(record: RecordCopy): Index {
   for (const { subject, value } of record.intents) {
     const id = subject.split(".")[3]!;
     if (index.intents.has(id)) index.doubled.push(id);
-    const intent = JSON.parse(value.envelope) as { payload: { quote_deadline: string } };
     index.intents.set(id, {
       id,
       targets: value.targets,
-      deadlineMs: Date.parse(intent.payload.quote_deadline),
+      deadlineMs: deadlineOf(value),
+      digests: [value.request_digest],
+      revisions: [],
       events: [],
     });
+  }
+  for (const revision of record.revisions) {
+    const intent = index.intents.get(revision.subject.split(".")[3]!);
+    if (intent === undefined) continue;
+    intent.revisions.push(revision);
+    intent.digests.push(revision.value.request_digest);
+    intent.deadlineMs = deadlineOf(revision.value);
   }
   for (const end of record.ends) push(index.ends, end.subject.split(".")[3]!, end);
   for (const event of record.events) {
@@ -86,6 +98,9 @@ export function indexRecord(record: RecordCopy): Index {
     if (letter.value.kind === "delivery") push(index.dead, letter.subject, letter);
   return index;
 }
+
+const deadlineOf = ({ envelope }: { envelope: string }): number =>
+  Date.parse((JSON.parse(envelope) as { payload: { quote_deadline: string } }).payload.quote_deadline);
 
 const push = <T>(map: Map<string, T[]>, key: string, value: T): void =>
   void (map.get(key)?.push(value) ?? map.set(key, [value]));

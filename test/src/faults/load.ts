@@ -2,7 +2,7 @@
 // A lost answer is "unknown", never "failed": the same key is used again.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type { IntentAccepted, Problem } from "@outcry/protocol";
+import type { IntentAccepted, IntentAmended, Problem } from "@outcry/protocol";
 import { SIZES, seeded } from "./sizes.js";
 
 const REQUEST_TIMEOUT_MS = 8_000;
@@ -27,6 +27,8 @@ export interface Post {
   accepted?: IntentAccepted;
   /** Ended early by the backend; undefined = left alone. */
   ended?: "cancel" | "close";
+  /** What was changed in it; without an answer when it had ended before. */
+  amendments: { key: string; body: Record<string, unknown>; answer?: IntentAmended; replay?: IntentAmended }[];
   /** The same request once more, after everything. */
   replay?: { status: number; replayed: boolean; answer: IntentAccepted };
 }
@@ -42,13 +44,15 @@ export interface LoadOptions {
   windowMs?: readonly [min: number, max: number];
   /** Share of intents that the backend ends early. */
   endEarly?: number;
+  /** Share of intents that are amended once or twice. */
+  amend?: number;
   /** False: a node that always answers may still be taken for dead. */
   healthyRule?: boolean;
 }
 
 /** Resolves with every post, accepted or too late to be. */
 export async function runLoad(options: LoadOptions): Promise<Post[]> {
-  const { seed, nodes, intents = SIZES.intents, perSecond = SIZES.perSecond, endEarly = 0.1 } = options;
+  const { seed, nodes, intents = SIZES.intents, perSecond = SIZES.perSecond, endEarly = 0.1, amend = 0.15 } = options;
   const random = seeded(seed);
   const [windowMin, windowMax] = options.windowMs ?? [SIZES.windowMinMs, SIZES.windowMaxMs];
   const startedAt = Date.now();
@@ -60,9 +64,18 @@ export async function runLoad(options: LoadOptions): Promise<Post[]> {
     const roll = random();
     const early = roll < endEarly / 2 ? "cancel" : roll < endEarly ? "close" : undefined;
     const endAfterMs = random() * 400;
+    const amendments = random() < amend ? [random() * 600, ...(random() < 0.4 ? [random() * 600] : [])] : [];
     await sleep(Math.max(0, startedAt + (1_000 * index) / perSecond - Date.now()));
     posting.push(
-      postOne(options, { key: `load-${seed}-${index}`, targets, windowMs, early, endAfterMs, first: index }),
+      postOne(options, {
+        key: `load-${seed}-${index}`,
+        targets,
+        windowMs,
+        early,
+        endAfterMs,
+        amendments,
+        first: index,
+      }),
     );
   }
   return Promise.all(posting);
@@ -74,6 +87,8 @@ interface Plan {
   windowMs: number;
   early: "cancel" | "close" | undefined;
   endAfterMs: number;
+  /** How long after the one before. */
+  amendments: number[];
   /** Which of the URLs is asked first. */
   first: number;
 }
@@ -89,14 +104,41 @@ async function postOne(options: LoadOptions, plan: Plan): Promise<Post> {
   const accepted = await insist(options, plan, tries, (url) =>
     send<IntentAccepted>(url, options.secret, "POST", "/v1/intents", body, { "idempotency-key": plan.key }),
   );
-  const post: Post = { key: plan.key, body, targets: plan.targets, tries, ...(accepted ? { accepted } : {}) };
-  if (accepted === undefined || plan.early === undefined) return post;
+  const post: Post = {
+    key: plan.key,
+    body,
+    targets: plan.targets,
+    tries,
+    amendments: [],
+    ...(accepted ? { accepted } : {}),
+  };
+  if (accepted === undefined) return post;
+  const amending = amendAll(options, plan, accepted.id, post);
+  if (plan.early === undefined) {
+    await amending;
+    return post;
+  }
   await sleep(plan.endAfterMs);
   await insist(options, plan, [], (url) =>
     send(url, options.secret, "POST", `/v1/intents/${accepted.id}/${plan.early}`, { reason: "changed my mind" }),
   );
+  await amending;
   return { ...post, ended: plan.early };
 }
+
+/** Races the end on purpose. A deadline that has passed meanwhile, or an end, refuses it. */
+async function amendAll(options: LoadOptions, plan: Plan, id: string, post: Post): Promise<void> {
+  for (const [nth, afterMs] of plan.amendments.entries()) {
+    await sleep(afterMs);
+    const key = `${plan.key}-amend-${nth}`;
+    const body = { budget: { max_minor: 50_000 + nth }, description: `changed ${nth + 1} times` };
+    const answer = await insist<IntentAmended>(options, plan, [], (url) => amendOnce(options, url, id, key, body));
+    post.amendments.push({ key, body, ...(answer?.revision === undefined ? {} : { answer }) });
+  }
+}
+
+const amendOnce = (options: LoadOptions, url: string, id: string, key: string, body: unknown) =>
+  send<IntentAmended>(url, options.secret, "POST", `/v1/intents/${id}/amend`, body, { "idempotency-key": key });
 
 /**
  * Until a 2xx, or a 409: an intent that has ended otherwise cannot be ended again. Undefined when the deadline has passed
@@ -180,7 +222,13 @@ export async function replayAll(options: LoadOptions, posts: Post[]): Promise<vo
         replayed: answer.headers?.get("idempotent-replayed") === "true",
         answer: answer.body as IntentAccepted,
       };
-      if (answer.status !== 0) break; // else that process was killed for good
+      if (answer.status === 0) continue; // that process was killed for good
+      for (const one of post.amendments) {
+        if (one.answer === undefined) continue;
+        const again = await amendOnce(options, url, post.accepted.id, one.key, one.body);
+        if (again.status === 202) one.replay = again.body as IntentAmended;
+      }
+      break;
     }
   }
 }

@@ -28,6 +28,28 @@ export const PLANTS: Readonly<Record<string, (history: History) => void>> = {
     const { data } = first(history, "DELIVERY_RETRYING").value as Event<"DELIVERY_RETRYING">;
     data.attempt = history.attemptsMax + 1;
   },
+  amendment_lost: ({ posts }) => {
+    const amended = posts.find(({ amendments }) => amendments.some(({ answer }) => answer !== undefined))!;
+    amended.amendments.find(({ answer }) => answer !== undefined)!.answer!.request_digest = "another";
+  },
+  amendment_replay_differs: ({ posts }) => {
+    const amended = posts.find(({ amendments }) => amendments.some(({ replay }) => replay !== undefined))!;
+    delete amended.amendments.find(({ replay }) => replay !== undefined)!.replay;
+  },
+  amendment_doubled: ({ record }) => void record.revisions.push(record.revisions[0]!),
+  revision_gap: ({ record }) => void (record.revisions[0]!.value.revision += 1),
+  amended_untold: (history) => drop(history, "INTENT_AMENDED"),
+  end_of_other_revision: ({ record }) => {
+    const end = record.ends.find(({ value }) => value.revision !== undefined)!;
+    delete end.value.revision;
+  },
+  revision_behind_end: ({ record }) => void (record.revisions[0]!.seq = Number.MAX_SAFE_INTEGER),
+  superseded_quote_counted: ({ quoteViews }) => {
+    for (const view of Object.values(quoteViews)) {
+      const superseded = Object.keys(view).find((quoteId) => view[quoteId] === "superseded");
+      if (superseded !== undefined) view[superseded] = 1;
+    }
+  },
   end_count: ({ record }) => void record.ends.pop(),
   end_event_count: ({ record }) => {
     record.events.splice(

@@ -1,7 +1,7 @@
 // Everything that the record holds, as plain data for the checker: read by the services' own NATS user, changed by nobody.
 
 import { type Backbone, connectBackbone, readAll, type Stored } from "@outcry/backbone";
-import { type EndRecord, type IntentRecord, QUOTE_SIGNATURE_HEADER } from "@outcry/delivery";
+import { type EndRecord, type IntentRecord, QUOTE_SIGNATURE_HEADER, type RevisionRecord } from "@outcry/delivery";
 import type { Brokers } from "@outcry/dev";
 import { type Event, parseDeadLetter, silentLog, STREAMS, systemClock } from "@outcry/protocol";
 
@@ -30,6 +30,7 @@ export interface DeadEntry {
 
 export interface RecordCopy {
   intents: Entry<IntentRecord>[];
+  revisions: Entry<RevisionRecord>[];
   ends: Entry<EndRecord>[];
   events: Entry<Event>[];
   quotes: Entry<QuoteEntry>[];
@@ -52,7 +53,7 @@ export async function openRecord(brokers: Brokers): Promise<RecordReader> {
     log: silentLog,
     clock: systemClock,
   });
-  const copy: RecordCopy = { intents: [], ends: [], events: [], quotes: [], deadLetters: [] };
+  const copy: RecordCopy = { intents: [], revisions: [], ends: [], events: [], quotes: [], deadLetters: [] };
   const next = new Map<string, number>();
 
   async function readOn(stream: string, take: (stored: Stored) => void): Promise<void> {
@@ -67,6 +68,7 @@ export async function openRecord(brokers: Brokers): Promise<RecordReader> {
     async read() {
       await readOn(STREAMS.intents, (stored) => {
         if (stored.subject.endsWith(".end")) copy.ends.push(entry(stored, json(stored) as EndRecord));
+        else if (stored.subject.includes(".rev.")) copy.revisions.push(entry(stored, json(stored) as RevisionRecord));
         else copy.intents.push(entry(stored, json(stored) as IntentRecord));
       });
       await readOn(STREAMS.events, (stored) => copy.events.push(entry(stored, json(stored) as Event)));
@@ -107,6 +109,7 @@ export function partOf(record: RecordCopy, ids: ReadonlySet<string>): RecordCopy
   const about = ({ value }: { value: { data: unknown } }) => ids.has((value.data as { intent_id: string }).intent_id);
   return {
     intents: record.intents.filter(({ subject }) => ids.has(subject.split(".")[3]!)),
+    revisions: record.revisions.filter(({ subject }) => ids.has(subject.split(".")[3]!)),
     ends: record.ends.filter(({ subject }) => ids.has(subject.split(".")[3]!)),
     events: record.events.filter(about),
     quotes: record.quotes.filter(({ subject }) => ids.has(subject.split(".")[1]!)),

@@ -30,6 +30,12 @@ export const COVERED: Readonly<Record<string, Covered>> = {
     subject: (nth) => SUBJECTS.intent(unknownIntent(nth)),
     letter: messageLetter(STREAMS.intents),
   },
+  amend: {
+    stream: STREAMS.intents,
+    name: /^amend$/,
+    subject: (nth) => SUBJECTS.intentRevision(unknownIntent(nth), 1),
+    letter: messageLetter(STREAMS.intents),
+  },
   finish: {
     stream: STREAMS.intents,
     name: /^finish$/,

@@ -70,7 +70,8 @@ async function postUntilAccepted(url: string, secret: string, wanted: Wanted): P
     const answer = await send<IntentAccepted>(url, secret, "POST", "/v1/intents", body, { "idempotency-key": key });
     const tookMs = Math.round(performance.now() - askedAt);
     tries.push({ status: answer.status, retryAfter: answer.headers?.has("retry-after") ?? false, tookMs });
-    if (answer.status === 202) return { key, body, targets, tries, accepted: answer.body as IntentAccepted };
+    if (answer.status === 202)
+      return { key, body, targets, tries, amendments: [], accepted: answer.body as IntentAccepted };
     if (Date.now() > untilMs || (answer.status >= 400 && answer.status < 500))
       throw new Error(`${key}: ${answer.status} ${JSON.stringify(answer.body)}`);
     await sleep(POST_AGAIN_MS);
