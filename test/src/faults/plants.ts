@@ -3,7 +3,7 @@
 import { packDeliveries, unpackDeliveries } from "@outcry/delivery";
 import { END_EVENTS, type DeliveryState, type Event, type EventData, type EventType } from "@outcry/protocol";
 import type { History } from "./history.js";
-import type { Entry } from "./record.js";
+import type { DeadEntry, Entry } from "./record.js";
 
 const END_TYPES = new Set<EventType>(Object.values(END_EVENTS));
 
@@ -112,7 +112,10 @@ export const PLANTS: Readonly<Record<string, (history: History) => void>> = {
   quote_shown_otherwise: ({ quoteViews }) => {
     for (const view of Object.values(quoteViews)) for (const quote of Object.keys(view)) view[quote] = "processing";
   },
-  dead_letter_lost: ({ record }) => void record.deadLetters.pop(),
+  dead_letter_lost: (history) => {
+    const lost = letterOfDead(history);
+    history.record.deadLetters = history.record.deadLetters.filter((letter) => letter !== lost);
+  },
   dead_letter_doubled: ({ record }) => void record.deadLetters.push(record.deadLetters[0]!),
   // Not just any such event: what it told may have come back before its letter was written.
   dead_letter_untold: ({ record }) => {
@@ -124,8 +127,7 @@ export const PLANTS: Readonly<Record<string, (history: History) => void>> = {
   },
   dead_letter_malformed: ({ record }) => void (record.deadLetters[0]!.value.cause = ""),
   dead_letter_of_living: (history) => {
-    const [letter] = history.record.deadLetters;
-    const [, intent, node] = letter!.subject.split(".") as [string, string, string];
+    const [, intent, node] = letterOfDead(history).subject.split(".") as [string, string, string];
     setState(history, intent, node, "timed_out");
   },
   recovery_lost: (history) => void answerBehindDeath(history),
@@ -143,6 +145,28 @@ export const PLANTS: Readonly<Record<string, (history: History) => void>> = {
 };
 
 /** A delivery that ended dead is said to have answered right behind its death. Returns the word of it, which is not in the log yet. */
+/** Of a delivery that ended dead without any answer: others' letters are of earlier revisions, or have recovered, perhaps behind the end. */
+function letterOfDead({ record }: History): Entry<DeadEntry> {
+  const letters = new Map(record.deadLetters.map((letter) => [letter.subject, letter]));
+  const answered = new Set(
+    record.events.flatMap(({ value }) =>
+      value.type === "NODE_RESPONDED" ? answersOf(value.data as EventData<"NODE_RESPONDED">) : [],
+    ),
+  );
+  for (const { subject, value } of record.ends) {
+    const id = subject.split(".")[3]!;
+    const { targets } = record.intents.find((intent) => intent.subject.endsWith(id))!.value;
+    for (const [at, { state }] of unpackDeliveries(value.deliveries).entries()) {
+      const letter = letters.get(`dead.${id}.${targets[at]}`);
+      if (state === "dead" && letter !== undefined && !answered.has(letter.subject)) return letter;
+    }
+  }
+  throw new Error("no delivery ended dead without any answer");
+}
+
+const answersOf = ({ intent_id, responses }: EventData<"NODE_RESPONDED">): string[] =>
+  responses.map(({ node_id }) => `dead.${intent_id}.${node_id}`);
+
 function answerBehindDeath(history: History): Entry<Event> {
   const { record } = history;
   const [, intent, node] = record.deadLetters[0]!.subject.split(".") as [string, string, string];
