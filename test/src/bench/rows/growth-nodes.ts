@@ -35,7 +35,7 @@ export async function growthOfNodes(context: RowContext, sizes: readonly number[
       );
       registered = nodes;
       const idleBytes = await rig.service.call("heapBytes");
-      const { wallUs, cpu, pairs } = await pairCost(rig, nodes, context.rounds);
+      const { wallUs, cpu, pairs } = await pairCost(rig, nodes, context);
       series.add("delivery, recorded ack", { what: "time", unit: "µs per pair" }, nodes, wallUs);
       if (cpu > 0) series.add("delivery, CPU of the service", { what: "time", unit: "µs per pair" }, nodes, cpu);
       const kept = Math.max(HEAP_NOISE_BYTES, (await rig.service.call("heapBytes")) - idleBytes);
@@ -63,10 +63,11 @@ interface PairCost {
 }
 
 /** Of one intent at one node, best of the rounds: what else the machine does only adds to it. */
-async function pairCost(rig: Rig, count: number, rounds: number): Promise<PairCost> {
+async function pairCost(rig: Rig, count: number, { rounds, seconds }: RowContext): Promise<PairCost> {
   const nodes = rig.nodes.slice(0, count);
   const inFlight = Math.max(1, Math.min(IN_FLIGHT_MAX, Math.floor(PAIRS_IN_FLIGHT / count)));
-  const intents = Math.min(INTENTS_MAX, Math.max(4, Math.ceil(PAIRS_PER_RUN / count)));
+  const wanted = Math.ceil((PAIRS_PER_RUN * Math.min(1, seconds)) / count);
+  const intents = Math.min(INTENTS_MAX, Math.max(4, wanted));
   const walls: number[] = [];
   const cpus: number[] = [];
   for (let round = 0; round <= rounds; round++) {
