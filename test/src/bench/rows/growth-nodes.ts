@@ -3,7 +3,7 @@
 import { createRegistryIndex, selectTargets } from "@outcry/selection";
 import type { Growth } from "../growth.js";
 import { Series } from "../series.js";
-import { cpuUs } from "../process-cost.js";
+import { TICK_US, cpuUs } from "../process-cost.js";
 import { type Rig, startRig } from "../rig.js";
 import { median } from "../statistics.js";
 import type { RowContext } from "./row.js";
@@ -37,7 +37,8 @@ export async function growthOfNodes(context: RowContext, sizes: readonly number[
       const idleBytes = await rig.service.call("heapBytes");
       const { wallUs, cpu, pairs } = await pairCost(rig, nodes, context);
       series.add("delivery, recorded ack", { what: "time", unit: "µs per pair" }, nodes, wallUs);
-      if (cpu > 0) series.add("delivery, CPU of the service", { what: "time", unit: "µs per pair" }, nodes, cpu);
+      if (cpuUs(rig.service.pid) !== undefined)
+        series.add("delivery, CPU of the service", { what: "time", unit: "µs per pair" }, nodes, cpu);
       const kept = Math.max(HEAP_NOISE_BYTES, (await rig.service.call("heapBytes")) - idleBytes);
       series.add(
         "service's heap behind deliveries",
@@ -74,7 +75,7 @@ async function pairCost(rig: Rig, count: number, { rounds, seconds }: RowContext
     await rig.service.call("prepareIntents", { count: intents, nodes });
     const beforeUs = cpuUs(rig.service.pid) ?? 0;
     const run = await rig.service.call("runFanOut", { inFlight, nodes, rampMs: 0, append: true });
-    const spentUs = (cpuUs(rig.service.pid) ?? 0) - beforeUs;
+    const spentUs = Math.max(TICK_US, (cpuUs(rig.service.pid) ?? 0) - beforeUs);
     if (round === 0) continue; // warm-up
     walls.push((run.seconds * 1e6) / (run.count * count));
     cpus.push(spentUs / (intents * count));

@@ -11,7 +11,7 @@ import { type FillVerbs, filledId } from "../child/fill.js";
 import type { LoadVerbs } from "../child/load.js";
 import type { ServiceVerbs, StartedService } from "../child/service.js";
 import type { Growth } from "../growth.js";
-import { cpuUs, residentBytes } from "../process-cost.js";
+import { TICK_US, cpuUs, residentBytes } from "../process-cost.js";
 import { RestartableBrokers } from "../restartable.js";
 import { untilSelectable } from "../rig.js";
 import { type Measured, Series } from "../series.js";
@@ -219,13 +219,13 @@ async function measureCall(
   for (let round = 0; round < rounds; round++) {
     const beforeUs = spentUs();
     const { latenciesMs } = await call(calls);
-    const cpu = (spentUs() - beforeUs) / 1_000 / calls;
+    const cpu = Math.max(TICK_US, spentUs() - beforeUs) / 1_000 / calls;
     found.push({ p50: percentile(latenciesMs, 0.5), p99: percentile(latenciesMs, 0.99), cpu });
   }
   const best = (of: "p50" | "p99" | "cpu") => Math.min(...found.map((round) => round[of]));
   series.add(`${label}, p50`, { ...kind, unit: "ms" }, size, best("p50"));
   series.add(`${label}, p99`, { ...kind, unit: "ms" }, size, best("p99"));
-  if (!kind.isRaw && best("cpu") > 0)
+  if (!kind.isRaw && spentUs() > 0)
     series.add(`${label}, CPU`, { ...kind, unit: "ms of service and nats-server" }, size, best("cpu"));
 }
 
