@@ -31,6 +31,7 @@ const ratioRows: Record<Exclude<RowName, "growth">, Row> = {
   "signed-acks": signedAcksRow,
   r3: r3Row,
 };
+const LOAD_PER_CPU_TOLD = 2; // growth alone keeps it at about one
 const begunMs = Date.now();
 const folder = path.join(repository, ".outcry", "bench");
 
@@ -96,6 +97,11 @@ async function bench(options: BenchOptions): Promise<void> {
     process.stdout.write(`\n${resultTable(figures)}\n\n${costTable(figures)}\n\n${conditions(figures)}\n`);
   if (growth.length > 0) process.stdout.write(`\n${growthTable(growth)}\n`);
   const { loadBefore, loadAfter } = results.machine;
+  const load = Math.max(loadBefore[0]!, loadAfter[0]!);
+  if (growth.length > 0 && load > LOAD_PER_CPU_TOLD * machine.cpus)
+    process.stdout.write(
+      `\ndisturbed: load average ${load}; what else the machine does may look like growth: repeat it alone\n`,
+    );
   process.stdout.write(
     `\nMedians of ${options.rounds} rounds of ${options.seconds} s per side, in turns; a ratio is the median of the rounds' ratios. ` +
       `Everything on one machine with ${machine.cpus} CPUs; load average ${loadBefore[0]} → ${loadAfter[0]}. nats-server ${machine.nats} ` +

@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 
-const TICK_US = 10_000; // USER_HZ is 100 on every Linux that Node runs on
+export const TICK_US = 10_000; // USER_HZ is 100 on every Linux that Node runs on
 
 /** User and system time of all threads, µs; undefined where /proc is not. */
 export function cpuUs(pid: number): number | undefined {

@@ -3,7 +3,7 @@
 import { createRegistryIndex, selectTargets } from "@outcry/selection";
 import type { Growth } from "../growth.js";
 import { Series } from "../series.js";
-import { cpuUs } from "../process-cost.js";
+import { TICK_US, cpuUs } from "../process-cost.js";
 import { type Rig, startRig } from "../rig.js";
 import { median } from "../statistics.js";
 import type { RowContext } from "./row.js";
@@ -35,9 +35,10 @@ export async function growthOfNodes(context: RowContext, sizes: readonly number[
       );
       registered = nodes;
       const idleBytes = await rig.service.call("heapBytes");
-      const { wallUs, cpu, pairs } = await pairCost(rig, nodes, context.rounds);
+      const { wallUs, cpu, pairs } = await pairCost(rig, nodes, context);
       series.add("delivery, recorded ack", { what: "time", unit: "µs per pair" }, nodes, wallUs);
-      if (cpu > 0) series.add("delivery, CPU of the service", { what: "time", unit: "µs per pair" }, nodes, cpu);
+      if (cpuUs(rig.service.pid) !== undefined)
+        series.add("delivery, CPU of the service", { what: "time", unit: "µs per pair" }, nodes, cpu);
       const kept = Math.max(HEAP_NOISE_BYTES, (await rig.service.call("heapBytes")) - idleBytes);
       series.add(
         "service's heap behind deliveries",
@@ -63,17 +64,18 @@ interface PairCost {
 }
 
 /** Of one intent at one node, best of the rounds: what else the machine does only adds to it. */
-async function pairCost(rig: Rig, count: number, rounds: number): Promise<PairCost> {
+async function pairCost(rig: Rig, count: number, { rounds, seconds }: RowContext): Promise<PairCost> {
   const nodes = rig.nodes.slice(0, count);
   const inFlight = Math.max(1, Math.min(IN_FLIGHT_MAX, Math.floor(PAIRS_IN_FLIGHT / count)));
-  const intents = Math.min(INTENTS_MAX, Math.max(4, Math.ceil(PAIRS_PER_RUN / count)));
+  const wanted = Math.ceil((PAIRS_PER_RUN * Math.min(1, seconds)) / count);
+  const intents = Math.min(INTENTS_MAX, Math.max(4, wanted));
   const walls: number[] = [];
   const cpus: number[] = [];
   for (let round = 0; round <= rounds; round++) {
     await rig.service.call("prepareIntents", { count: intents, nodes });
     const beforeUs = cpuUs(rig.service.pid) ?? 0;
     const run = await rig.service.call("runFanOut", { inFlight, nodes, rampMs: 0, append: true });
-    const spentUs = (cpuUs(rig.service.pid) ?? 0) - beforeUs;
+    const spentUs = Math.max(TICK_US, (cpuUs(rig.service.pid) ?? 0) - beforeUs);
     if (round === 0) continue; // warm-up
     walls.push((run.seconds * 1e6) / (run.count * count));
     cpus.push(spentUs / (intents * count));
