@@ -29,6 +29,7 @@ import { type SoakMarket, startSoakMarket } from "./soak-market.js";
 const NODES = sized(6, 50);
 const TRAFFIC_EVERY_MS = 250;
 const ANSWERED_MS = 100; // for what a service may still be about to answer
+const DIALS_MAX = 20;
 const DEADLINE_MS = 600_000;
 const SOAK_MS = 60_000 + 6_000 * NODES;
 
@@ -89,7 +90,7 @@ function hearAll(subject: string, data: Uint8Array): void {
 function asService(name: string, inboxPrefix = `_INBOX_${name}`): Promise<NatsConnection> {
   const { nats, auth } = market.stack.brokers;
   const authenticator = credsAuthenticator(new TextEncoder().encode(auth.creds.service));
-  const waiting = { maxReconnectAttempts: -1, reconnectTimeWait: 100 };
+  const waiting = { waitOnFirstConnect: true, timeout: 5_000, maxReconnectAttempts: -1, reconnectTimeWait: 100 };
   return connect({ servers: nats.url, name, inboxPrefix, authenticator, ...waiting });
 }
 
@@ -98,13 +99,22 @@ function dial({ natsUser }: Registered, { nats_user_jwt, inbox_prefix }: NodeCre
     servers: market.stack.brokers.nats.url,
     authenticator: jwtAuthenticator(nats_user_jwt, new TextEncoder().encode(natsUser.seed)),
     inboxPrefix: inbox_prefix,
+    timeout: 5_000,
     reconnect: false,
   });
 }
 
 /** A busy machine may need more than one try. */
-const dialPatiently = (registered: Registered, granted: NodeCredentials): Promise<NatsConnection> =>
-  eventually(() => dial(registered, granted).catch(() => undefined), 30_000);
+async function dialPatiently(registered: Registered, granted: NodeCredentials): Promise<NatsConnection> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await dial(registered, granted);
+    } catch (error) {
+      if (tries === DIALS_MAX) throw new Error(`${registered.id} cannot connect: ${String(error)}`, { cause: error });
+      await sleep(200);
+    }
+  }
+}
 
 async function anIntent(key: string, targets = members): Promise<string> {
   const ids = targets.map(({ registered }) => registered.id);
