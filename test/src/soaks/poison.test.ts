@@ -35,7 +35,7 @@ beforeAll(async () => {
   backend = await market.backend();
   receiver = await new Receiver().open();
   const made = await backend.call<WebhookCreated>("POST", "/v1/webhooks", { url: receiver.url });
-  expect(made.status).toBe(201);
+  if (made.status !== 201) throw new Error(JSON.stringify(made.body));
   webhook = made.body.id;
   await market.seller(async (_intent, context) => context.quote({ amountMinor: 4_200 }));
   await eventually(async () => (await consumers()).some((name) => name.startsWith("EVENTS webhook-")));

@@ -161,6 +161,8 @@ describe("problems", () => {
     const answer = await talk(await listen(service), "NONSENSE\r\n\r\n");
     expect(answer).toMatch(/^HTTP\/1.1 400 /);
     expect(answer).toContain('"code":"request_invalid"');
+    const [, id] = /"request_id":"(\w+)"/.exec(answer)!;
+    expect(answer).toContain(`X-Request-Id: ${id}`);
   });
 });
 

@@ -73,11 +73,13 @@ export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): 
     "request_invalid",
     late ? "The request did not arrive whole in time." : "This is not HTTP/1.1.",
   );
-  const body = JSON.stringify(problemOf(refusal, newId("req")));
+  const requestId = newId("req");
+  const body = JSON.stringify(problemOf(refusal, requestId));
   const head = [
     `HTTP/1.1 400 Bad Request`,
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${requestId}`,
   ];
   socket.end(`${[...head, "Connection: close"].join("\r\n")}\r\n\r\n${body}`);
 }
