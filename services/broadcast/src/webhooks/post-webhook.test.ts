@@ -8,6 +8,7 @@ import { createServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { systemClock } from "@outcry/protocol";
 import { checkTargetText, type ResolveHost, type TargetRules } from "./check-target.js";
 import { HOSTILE_ADDRESSES, HOSTILE_URLS, PUBLIC_ADDRESSES } from "./hostile-targets.fixture.js";
 import { type PostResult, postWebhook } from "./post-webhook.js";
@@ -60,7 +61,7 @@ const to =
     addresses;
 const send = (url: string, resolve: ResolveHost, rules = STRICT, timeoutMs = 2_000): Promise<PostResult> =>
   postWebhook(
-    { rules, resolve, timeoutMs, ca: tls("ca.pem") },
+    { rules, resolve, timeoutMs, clock: systemClock, ca: tls("ca.pem") },
     { url, headers: { "content-type": "application/json" }, body: Buffer.from("{}") },
   );
 
