@@ -108,7 +108,11 @@ function send(
       const closed = sent.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
       reject(closed ? new ClosedWhileKept("closed by the receiver", { cause: error }) : error);
     });
-    // Node destroys a request that is answered with 101, and emits nothing else.
+    // Without a listener Node destroys a request that is answered with 101, and says nothing.
+    sent.on("upgrade", ({ statusCode }) => {
+      resolve({ kind: "answered", status: statusCode!, body: "" });
+      sent.destroy();
+    });
     sent.on("close", () => reject(new Error("closed without an answer")));
     sent.end(body);
   });

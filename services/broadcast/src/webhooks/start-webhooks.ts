@@ -1,8 +1,8 @@
 // The webhooks of one process put together: routes' verbs, the sender, and the runner.
 
 import type { Platform } from "@outcry/delivery";
-import { createWebhookTable } from "@outcry/jobs";
-import { LIMITS, type WebhookAttempt } from "@outcry/protocol";
+import { createLimiter, createWebhookTable, type Limiter } from "@outcry/jobs";
+import { LIMITS, OutcryError, type WebhookAttempt } from "@outcry/protocol";
 import type { AccessBook } from "../access/access-book.js";
 import type { WebhookRouteDeps } from "../http/routes/webhooks.js";
 import { AttemptLog } from "./attempt-log.js";
@@ -10,7 +10,7 @@ import { type ResolveHost, resolveAny, resolvePublic, type TargetRules } from ".
 import { type DeliverDeps, setEventAside, testWebhook } from "./deliver-event.js";
 import { runWebhooks } from "./run-webhooks.js";
 import { openLine } from "./webhook-line.js";
-import { createSecretBox, signingAt } from "./webhook-secrets.js";
+import { canSign, createSecretBox } from "./webhook-secrets.js";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -69,6 +69,13 @@ export function startWebhooks(
     random: Math.random,
     log,
   };
+  const tests = createLimiter({
+    name: "webhook",
+    policies: [{ name: "tests", quota: LIMITS.webhookTestsPerMinute, windowMs: MINUTE }],
+    store: redis,
+    clock,
+    log,
+  });
   const runner = runWebhooks({
     backbone,
     book,
@@ -77,8 +84,7 @@ export function startWebhooks(
     open: (webhookId, consumer) => openLine(deps, webhookId, consumer),
     setAside: (webhookId, stored, deliveries, cause) =>
       setEventAside(deps, webhookId, stored, deliveries, cause instanceof Error ? cause.message : String(cause)),
-    // A secret that signs no more may have been sealed with a key that is gone.
-    canSign: ({ secrets }) => signingAt(secrets, clock.now()).every((sealed) => box.opens(sealed)),
+    canSign: ({ secrets }) => canSign(box, secrets, clock.now()),
     attemptsMax: scheduleMs.length + 1,
     log,
   });
@@ -88,7 +94,7 @@ export function startWebhooks(
     },
     async stop() {
       await runner.stop();
-      await attempts.drain();
+      await Promise.all([attempts.drain(), tests.stop()]);
     },
     routes: {
       backbone,
@@ -97,7 +103,20 @@ export function startWebhooks(
       box,
       rules,
       resolve,
-      test: (webhook, traceId) => testWebhook(deps, webhook, traceId),
+      async test(webhook, traceId) {
+        chargeTest(tests, webhook.backend_id);
+        return testWebhook(deps, webhook, traceId);
+      },
     },
   };
+}
+
+/** Beside the caller's own limits: each test is a request of ours to somebody, there and then. */
+function chargeTest(tests: Limiter, backendId: string): void {
+  const charge = tests.charge(backendId, { tests: 1 });
+  if (charge.kind === "charged") return;
+  const { policy, left, retryAfterMs } = charge;
+  throw new OutcryError("rate_limited", `${left} of ${policy.quota} ${policy.name} per minute are left.`, {
+    retryAfterMs,
+  });
 }

@@ -15,12 +15,18 @@ export const newWebhookSecret = (): string => PREFIX + randomBytes(SECRET_BYTES)
 /** What signs. */
 export const secretBytes = (secret: string): Buffer => Buffer.from(secret.slice(PREFIX.length), "base64");
 
+interface Kept {
+  readonly sealed: string;
+  readonly until?: string;
+}
+
 /** Sealed secrets that sign at this time: the newest one, and for a while the one before it. */
-export const signingAt = (
-  secrets: readonly { readonly sealed: string; readonly until?: string }[],
-  nowMs: number,
-): string[] =>
+export const signingAt = (secrets: readonly Kept[], nowMs: number): string[] =>
   secrets.filter(({ until }) => until === undefined || parseRfc3339(until)! > nowMs).map(({ sealed }) => sealed);
+
+/** One that signs no more may have been sealed with a key that is gone. */
+export const canSign = (box: SecretBox, secrets: readonly Kept[], nowMs: number): boolean =>
+  signingAt(secrets, nowMs).every((sealed) => box.opens(sealed));
 
 export interface SecretBox {
   seal(webhookId: string, secret: string): string;

@@ -151,7 +151,7 @@ function workRoutes(app: App, deps: WebhookRouteDeps): void {
   app.post(
     "/v1/webhooks/:id/test",
     {
-      config: own,
+      config: { ...own, problems: ["webhook_not_found", "rate_limited"] },
       preValidation: noBody,
       schema: {
         tags,
