@@ -240,7 +240,7 @@ describe("what a killed process had in hand", () => {
 
 describe("a receiver with nothing but failures", () => {
   const view = async (id: string) => (await backend.call<WebhookView>("GET", `/v1/webhooks/${id}`)).body;
-  const disabled = (id: string) => eventually(async () => (await view(id)).enabled === false && view(id));
+  const disabled = (id: string) => eventually(async () => !(await view(id)).enabled && view(id));
 
   test("is disabled after the documented time with a reason, and loses nothing that comes later", async () => {
     const to = await receiver();

@@ -119,7 +119,7 @@ function attemptsOf(store: RedisStore): Pick<WebhookTable, "attempts" | "addAtte
         keys: [attemptsKey(webhookId), failingKey(webhookId)],
         args: [keep, ATTEMPTS_MS, verdict, nowMs, silenceMs, ...attempts],
       }));
-      return (await runScripts(store, ADD_ATTEMPTS, calls)).map(numberOf);
+      return ((await runScripts(store, ADD_ATTEMPTS, calls)) as (Buffer | null)[]).map(numberOf);
     },
     async failingSinceMs(webhookId) {
       return numberOf(await translated(store.client.get(failingKey(webhookId))));
@@ -145,4 +145,5 @@ function failuresOf(store: RedisStore): Pick<WebhookTable, "failures" | "setFail
   };
 }
 
-const numberOf = (reply: unknown): number | undefined => (reply === null ? undefined : Number(String(reply)));
+const numberOf = (reply: Buffer | string | null): number | undefined =>
+  reply === null ? undefined : Number(reply.toString());

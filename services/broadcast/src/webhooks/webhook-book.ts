@@ -146,7 +146,7 @@ export async function recoverWebhook(
 }
 
 /** `gone`: its receiver answered 410. `failing`: nothing but failures for LIMITS.webhookDisableMs. */
-export type DisabledReason = "gone" | "failing";
+type DisabledReason = "gone" | "failing";
 
 /** Unless its owner has changed it since it was read: attempts at another URL say nothing about this one. */
 export async function disableWebhook(book: AccessBook, read: StoredWebhook, reason: DisabledReason): Promise<void> {
