@@ -18,10 +18,12 @@ import {
   SigningKeyView,
   TimelineView,
   TokenCreated,
+  WebhookCreated,
 } from "@outcry/protocol";
 import WebSocket from "ws";
 import { eventually } from "./in-process.js";
 import { CliWorld } from "./outcry-commands.js";
+import { Receiver } from "./receiver.js";
 
 const SHOES = ["--query", "red running shoes", "--category", "apparel", "--region", "DE"];
 
@@ -262,5 +264,41 @@ describe("the exit code", () => {
     [6, "a check failed", () => world.outcry(["doctor", "--url", "http://127.0.0.1:9"])],
   ] as const)("is %d when %s", async (code, _why, run) => {
     expect((await run()).code).toBe(code);
+  });
+});
+
+describe("outcry events and webhook", () => {
+  test("tail prints the feed from a cursor on, and where to go on", async () => {
+    const first = await asBackend("events", "tail", "--count", "2");
+    expect(first).toMatchObject({ code: 0, err: "" });
+    const cursor = /go on with: --after (\S+)/.exec(first.out)![1]!;
+    const ran = await asBackend("events", "tail", "--after", cursor, "--count", "1", "--json");
+    const { event, cursor: next } = JSON.parse(ran.out) as { event: Event; cursor: string };
+    fits(Event, event);
+    expect(next).not.toBe(cursor);
+    expect(await asBackend("events", "tail", "--type", "NOTHING")).toMatchObject({ code: 2 });
+  });
+
+  test("a webhook is made, tested, looked at, given a new secret, sent to again, and deleted", async () => {
+    const to = await new Receiver().open();
+    try {
+      const made = await asBackend("webhook", "create", to.url, "--type", "INTENT_CLOSED", "--json");
+      fits(WebhookCreated, made.lines()[0]);
+      const id = made.lines()[0]!["id"] as string;
+      expect((await asBackend("webhook", "ls")).out).toMatch(new RegExp(`${id} +enabled +INTENT_CLOSED +${to.url}`));
+      expect((await asBackend("webhook", "test", id)).out).toMatch(/^delivered {2}204 {2}\d+ ms\n$/);
+      expect((await asBackend("webhook", "attempts", id)).out).toMatch(/test +204 +\d+ +1 +WEBHOOK_TEST/);
+      expect((await asBackend("webhook", "rotate-secret", id)).out).toMatch(/^secret {2}whsec_/);
+      const recover = ["webhook", "recover", id, "--since", new Date(Date.now() - 60_000).toISOString()];
+      expect(await asBackend(...recover)).toMatchObject({ code: 0, err: "" });
+      expect((await asBackend("webhook", "rm", id, "--dry-run")).out).toContain(`would be deleted: ${id}`);
+      expect((await asBackend("webhook", "rm", id)).out).toBe(`${id}  deleted\n`);
+      for (const verb of ["attempts", "test", "rotate-secret", "rm"])
+        expect([verb, (await asBackend("webhook", verb, id)).code]).toEqual([verb, 4]);
+      expect(await asBackend("webhook", "recover", id)).toMatchObject({ code: 2 });
+      expect(await asBackend("webhook", "create", to.url, "--type", "NOTHING")).toMatchObject({ code: 2 });
+    } finally {
+      await to.close();
+    }
   });
 });

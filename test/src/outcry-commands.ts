@@ -47,7 +47,7 @@ export class CliWorld {
     const stack = await startStack({
       dataDir,
       ports: { http: 0, nats: 0, redis: 0 },
-      env: { OUTCRY_LOG_LEVEL: "error" },
+      env: { OUTCRY_LOG_LEVEL: "error", OUTCRY_WEBHOOK_ALLOW_PRIVATE: "true" },
       find: async () => ({
         natsServer: server("OUTCRY_NATS_SERVER", "nats-server"),
         redisServer: server("OUTCRY_REDIS_SERVER", "redis-server"),

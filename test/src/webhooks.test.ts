@@ -3,12 +3,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import {
   type DeadLetter,
   type DeadLetterDetail,
   type Event,
   type EventPage,
+  LIMITS,
   STREAMS,
   type WebhookAttempts,
   type WebhookCreated,
@@ -23,6 +25,7 @@ import { connectRaw, type RawNode } from "./raw-node.js";
 import { type Arrived, Receiver } from "./receiver.js";
 
 const SCHEDULE_MS = [150, 200, 250];
+const DISABLE_AFTER_MS = 2_500;
 
 let market: Market;
 let backend: Backend;
@@ -31,7 +34,9 @@ const receivers: Receiver[] = [];
 const made: { backend: Backend; id: string }[] = [];
 
 beforeAll(async () => {
-  market = await startMarket({ webhooks: { scheduleMs: SCHEDULE_MS, timeoutMs: 1_000 } });
+  market = await startMarket({
+    webhooks: { scheduleMs: SCHEDULE_MS, timeoutMs: 1_000, disableAfterMs: DISABLE_AFTER_MS },
+  });
   backend = await market.backend();
   node = await connectRaw(market);
 });
@@ -197,6 +202,97 @@ describe("a receiver that fails", () => {
   });
 });
 
+describe("what a killed process had in hand", () => {
+  test("spends no attempt: the receiver gets as many as are promised", async () => {
+    const to = await receiver();
+    to.answer = () => 500;
+    const { id } = await hook(to, { types: ["INTENT_CLOSED"], enabled: true });
+    await eventually(async () => (await consumers()).includes(`webhook-${id}-1`));
+    await backend.call("PATCH", `/v1/webhooks/${id}`, { enabled: false });
+    await sleep(300); // its runner has let go
+    const intent = await closedIntent();
+    // As often delivered, and left behind, as by a process that is killed again and again.
+    const taken = await market.manager.jetstream().consumers.get(STREAMS.events, `webhook-${id}-1`);
+    let deliveries = 0;
+    while (deliveries < 7) {
+      const messages = [];
+      for await (const message of await taken.fetch({ max_messages: 20, expires: 1_000 })) messages.push(message);
+      const ended = messages.find((message) => message.json<Event>().type === "INTENT_CLOSED");
+      deliveries = ended?.info.deliveryCount ?? 0;
+      for (const message of messages) message.nak();
+    }
+    await backend.call("PATCH", `/v1/webhooks/${id}`, { enabled: true });
+    const [letter] = await eventually(async () => {
+      const found = await market.stored(STREAMS.deadLetters, `dead.webhook.${id}.*`);
+      return found.length > 0 && found;
+    });
+    expect(to.about(intent)).toHaveLength(SCHEDULE_MS.length + 1);
+    expect(JSON.parse(Buffer.from(letter!.data).toString())).toMatchObject({ attempts: 4, cause: "answered 500" });
+    const { data } = await attemptsOf(id);
+    expect(data.map(({ attempt, outcome }) => `${attempt} ${outcome}`)).toEqual([
+      "4 dead",
+      "3 retrying",
+      "2 retrying",
+      "1 retrying",
+    ]);
+  });
+});
+
+describe("a receiver with nothing but failures", () => {
+  const view = async (id: string) => (await backend.call<WebhookView>("GET", `/v1/webhooks/${id}`)).body;
+  const disabled = (id: string) => eventually(async () => !(await view(id)).enabled && view(id));
+
+  test("is disabled after the documented time with a reason, and loses nothing that comes later", async () => {
+    const to = await receiver();
+    to.answer = () => 500;
+    const { id } = await hook(to, { types: ["INTENT_CLOSED"] });
+    const startedMs = Date.now();
+    await closedIntent();
+    await eventually(() => to.arrived.length === 1);
+    const failingSince = await eventually(async () => (await attemptsOf(id)).failing_since);
+    expect(Math.abs(Date.parse(failingSince) - startedMs)).toBeLessThan(2_000);
+    while (Date.now() - startedMs < DISABLE_AFTER_MS + 500) await closedIntent();
+    expect(await disabled(id)).toMatchObject({ enabled: false, disabled_reason: "failing" });
+    expect(Date.now() - Date.parse(failingSince)).toBeGreaterThan(DISABLE_AFTER_MS);
+
+    const late = await closedIntent();
+    const arrived = to.arrived.length;
+    to.answer = () => 200;
+    const { body } = await backend.call<WebhookView>("PATCH", `/v1/webhooks/${id}`, { enabled: true });
+    expect([body.enabled, body.disabled_reason]).toEqual([true, undefined]);
+    await eventually(() => to.about(late).length === 1);
+    expect(to.arrived.length).toBeGreaterThan(arrived);
+    expect((await view(id)).enabled).toBe(true);
+    await eventually(async () => (await attemptsOf(id)).failing_since === undefined);
+  });
+
+  test("once let go on by its owner has its whole time again", async () => {
+    const to = await receiver();
+    to.answer = () => 500;
+    const { id } = await hook(to, { types: ["INTENT_CLOSED"] });
+    const startedMs = Date.now();
+    while (Date.now() - startedMs < DISABLE_AFTER_MS + 500) await closedIntent();
+    await disabled(id);
+    const againMs = Date.now();
+    await backend.call("PATCH", `/v1/webhooks/${id}`, { enabled: true });
+    const arrived = to.arrived.length;
+    await closedIntent();
+    await eventually(() => to.arrived.length > arrived + 1);
+    expect((await view(id)).enabled).toBe(true);
+    expect(Date.parse((await attemptsOf(id)).failing_since!)).toBeGreaterThanOrEqual(againMs - 1_000);
+  });
+
+  test("that took one event in between is not disabled", async () => {
+    const to = await receiver();
+    to.answer = (_, nth) => (nth % 4 === 3 ? 200 : 500);
+    const { id } = await hook(to, { types: ["INTENT_CLOSED"] });
+    const startedMs = Date.now();
+    while (Date.now() - startedMs < DISABLE_AFTER_MS + 1_000) await closedIntent();
+    expect(to.taken.size).toBeGreaterThan(0);
+    expect((await view(id)).enabled).toBe(true);
+  });
+});
+
 describe("what a backend can do", () => {
   test("test: sends a signed event now and tells what came back, one KiB of it", async () => {
     const to = await receiver();
@@ -207,6 +303,18 @@ describe("what a backend can do", () => {
     expect(body.body).toBe("x".repeat(1_024));
     expect(verify(to.arrived[0]!, secret)).toMatchObject({ type: "WEBHOOK_TEST", id: body.event_id });
     expect((await attemptsOf(id)).data).toMatchObject([{ outcome: "test", status: 418 }]);
+  });
+
+  test("test: so often in a minute, however many requests its key may make", async () => {
+    const to = await receiver();
+    const owner = await market.backend("one that tests");
+    const { id } = await hook(to, { enabled: false }, owner);
+    for (let nth = 0; nth < LIMITS.webhookTestsPerMinute; nth++)
+      expect((await owner.call("POST", `/v1/webhooks/${id}/test`)).status).toBe(200);
+    const refused = await owner.call("POST", `/v1/webhooks/${id}/test`);
+    expect([refused.status, refused.body.code]).toEqual([429, "rate_limited"]);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect(to.arrived).toHaveLength(LIMITS.webhookTestsPerMinute);
   });
 
   test("recover: everything since a time comes again under the same ids", async () => {

@@ -232,6 +232,32 @@ describe("a consumer", () => {
     expect(Date.now() - began).toBeLessThan(3_000); // by the nak, not by the ack wait
   });
 
+  test("gives back in the order of the stream, also to one that asked for more than there was", async () => {
+    await fill(24);
+    let stopped = () => undefined as void;
+    const stopping = new Promise<void>((resolve) => (stopped = resolve));
+    const consumer = consume({
+      concurrency: 64, // its pull stays open
+      ackWaitMs: 5_000,
+      handler: async ({ stored }) => {
+        await stopping;
+        await sleep(stored.seq % 2); // some at once, some a moment later
+        throw away();
+      },
+    });
+    await eventually(() => consumer.inHand === 24);
+    const ended = consumer.stop(1_000);
+    stopped();
+    await ended;
+    const order: number[] = [];
+    consume({ concurrency: 1, handler: async ({ stored }) => void order.push(stored.seq) });
+    await eventually(() => order.length === 24);
+    const halves = [order.filter((seq) => seq % 2 === 0), order.filter((seq) => seq % 2 === 1)];
+    expect(halves.map((half) => half.join())).toEqual(
+      halves.map((half) => half.toSorted((one, other) => one - other).join()),
+    );
+  });
+
   test("stops at once when it has hardly begun", async () => {
     for (const ms of [0, 1, 5, 20]) {
       const consumer = consume({ durable: `early-${ms}` });

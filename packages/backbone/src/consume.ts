@@ -85,6 +85,8 @@ class Consumer implements RunningConsumer {
   readonly #inHand = new Map<number, InHand>();
   readonly #causes = new Map<number, Error>();
   readonly #stopping = new AbortController();
+  /** What is given back while a pull may still be open: given back at once, it would come here again, and behind what follows it. */
+  #givenBack: Map<number, string> | undefined = new Map();
   #running: Promise<void> = Promise.resolve();
   #slotFreed: (() => void) | undefined;
 
@@ -114,6 +116,9 @@ class Consumer implements RunningConsumer {
     this.#stopping.abort();
     this.#slotFreed?.();
     await this.#running;
+    for (const [, reply] of [...(this.#givenBack ?? [])].toSorted(([one], [other]) => one - other))
+      this.#reply(reply, "-NAK");
+    this.#givenBack = undefined;
     const finished = Promise.all([...this.#inHand.values()].map((held) => held.done));
     await Promise.race([finished, pause(withinMs)]);
     for (const [seq, held] of this.#inHand) {
@@ -163,8 +168,8 @@ class Consumer implements RunningConsumer {
   #receive(message: Incoming): void {
     const delivered = storedFromDelivery(message);
     if (delivered === undefined || message.reply === undefined) return;
-    if (this.#stopping.signal.aborted) return this.#reply(message.reply, "-NAK"); // for another process
     const { stored, deliveryCount } = delivered;
+    if (this.#stopping.signal.aborted) return this.#giveBack(stored.seq, message.reply);
     const held = this.#inHand.get(stored.seq);
     if (held !== undefined) {
       held.reply = message.reply; // redelivered although it is in hand: NATS was away for longer than the ack wait
@@ -260,7 +265,14 @@ class Consumer implements RunningConsumer {
   #settle(seq: number, held: InHand, verdict: string): void {
     clearInterval(held.keepAlive);
     this.#inHand.delete(seq);
-    this.#reply(held.reply, verdict);
+    if (verdict === "-NAK") this.#giveBack(seq, held.reply);
+    else this.#reply(held.reply, verdict);
+  }
+
+  /** For another process, in the order of the stream. */
+  #giveBack(seq: number, reply: string): void {
+    if (this.#givenBack === undefined) this.#reply(reply, "-NAK");
+    else this.#givenBack.set(seq, reply);
   }
 
   /** Not sent while NATS is away: then the message comes again, and handling it is idempotent. */

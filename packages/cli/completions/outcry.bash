@@ -4,13 +4,15 @@ _outcry() {
   local one="${COMP_WORDS[1]}" two="${COMP_WORDS[1]} ${COMP_WORDS[2]}" name
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "intent quote node dlq token keys api-key invite doctor bench completion" -- "$current"))
+    COMPREPLY=($(compgen -W "intent quote events webhook node dlq token keys api-key invite doctor bench completion" -- "$current"))
     return
   fi
   if [ "$COMP_CWORD" -eq 2 ] && [ "${current#-}" = "$current" ]; then
     case "$one" in
     intent) words="send get tail explain timeline amend cancel" ;;
     quote) words="ls" ;;
+    events) words="tail" ;;
+    webhook) words="ls create attempts test recover rotate-secret rm" ;;
     node) words="ls inspect suspend resume top" ;;
     dlq) words="ls groups show discard replay replays" ;;
     token) words="gen inspect" ;;
@@ -32,6 +34,14 @@ _outcry() {
     "intent amend") name="$two" ;;
     "intent cancel") name="$two" ;;
     "quote ls") name="$two" ;;
+    "events tail") name="$two" ;;
+    "webhook ls") name="$two" ;;
+    "webhook create") name="$two" ;;
+    "webhook attempts") name="$two" ;;
+    "webhook test") name="$two" ;;
+    "webhook recover") name="$two" ;;
+    "webhook rotate-secret") name="$two" ;;
+    "webhook rm") name="$two" ;;
     "node ls") name="$two" ;;
     "node inspect") name="$two" ;;
     "node suspend") name="$two" ;;
@@ -77,6 +87,14 @@ _outcry() {
       "intent amend") words="--file --budget-minor --no-budget --description --window-ms --expected-revision --idempotency-key --url --gateway-url --key --json --help" ;;
       "intent cancel") words="--reason --url --gateway-url --key --json --help" ;;
       "quote ls") words="--wait --timeout-ms --url --gateway-url --key --json --help" ;;
+      "events tail") words="--after --type --count --url --gateway-url --key --json --help" ;;
+      "webhook ls") words="--url --gateway-url --key --json --help" ;;
+      "webhook create") words="--type --description --paused --url --gateway-url --key --json --help" ;;
+      "webhook attempts") words="--limit --url --gateway-url --key --json --help" ;;
+      "webhook test") words="--url --gateway-url --key --json --help" ;;
+      "webhook recover") words="--since --url --gateway-url --key --json --help" ;;
+      "webhook rotate-secret") words="--url --gateway-url --key --json --help" ;;
+      "webhook rm") words="--dry-run --url --gateway-url --key --json --help" ;;
       "node ls") words="--status --limit --cursor --url --gateway-url --key --json --help" ;;
       "node inspect") words="--url --gateway-url --key --json --help" ;;
       "node suspend") words="--reason --url --gateway-url --key --json --help" ;;

@@ -6,6 +6,8 @@ _outcry() {
     offered=(
     'intent:send, get, tail, explain, timeline, amend, cancel'
     'quote:ls'
+    'events:tail'
+    'webhook:ls, create, attempts, test, recover, rotate-secret, rm'
     'node:ls, inspect, suspend, resume, top'
     'dlq:ls, groups, show, discard, replay, replays'
     'token:gen, inspect'
@@ -31,6 +33,18 @@ _outcry() {
   ) ;;
   quote) offered=(
     'ls:Ranked quotes of an intent'
+  ) ;;
+  events) offered=(
+    'tail:Follow your backend'\''s events, from a cursor on'
+  ) ;;
+  webhook) offered=(
+    'ls:Your webhooks, oldest first'
+    'create:Have events sent to a URL, from now on; its secret is shown once'
+    'attempts:The last attempts of a webhook, newest first'
+    'test:Send a signed WEBHOOK_TEST now, and tell what came back'
+    'recover:Send everything since a time again, under the same ids'
+    'rotate-secret:A new secret, shown once; the one before it signs for a day, too'
+    'rm:Delete a webhook and its place in the log'
   ) ;;
   node) offered=(
     'ls:Registered nodes'
@@ -82,6 +96,14 @@ _outcry() {
   'intent amend') name="$two" ;;
   'intent cancel') name="$two" ;;
   'quote ls') name="$two" ;;
+  'events tail') name="$two" ;;
+  'webhook ls') name="$two" ;;
+  'webhook create') name="$two" ;;
+  'webhook attempts') name="$two" ;;
+  'webhook test') name="$two" ;;
+  'webhook recover') name="$two" ;;
+  'webhook rotate-secret') name="$two" ;;
+  'webhook rm') name="$two" ;;
   'node ls') name="$two" ;;
   'node inspect') name="$two" ;;
   'node suspend') name="$two" ;;
@@ -187,6 +209,71 @@ _outcry() {
   'quote ls') offered=(
     '--wait:wait for n quotes, or until the intent has ended'
     '--timeout-ms:how long to wait; 30000 by default'
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'events tail') offered=(
+    '--after:go on behind it; the oldest event kept by default'
+    '--type:only this type of event; may be repeated'
+    '--count:end after so many; without it, go on until interrupted'
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'webhook ls') offered=(
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'webhook create') offered=(
+    '--type:only this type of event; may be repeated'
+    '--description:what it is for'
+    '--paused:send nothing until it is enabled'
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'webhook attempts') offered=(
+    '--limit:how many; 20 by default, at most 100'
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'webhook test') offered=(
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'webhook recover') offered=(
+    '--since:RFC 3339, for example 2026-11-20T08:00:00Z'
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'webhook rotate-secret') offered=(
+    '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
+    '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
+    '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'
+    '--json:one JSON value a line, as the API has it'
+    '--help:this text'
+  ) ;;
+  'webhook rm') offered=(
+    '--dry-run:show it, delete nothing'
     '--url:the API; OUTCRY_URL, else http://127.0.0.1:7070'
     '--gateway-url:the WebSocket; OUTCRY_GATEWAY_URL, else /v1/ws of the API'
     '--key:API key or token; better in OUTCRY_API_KEY, where no process list shows it'

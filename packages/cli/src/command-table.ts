@@ -6,6 +6,7 @@ import { completion } from "./completion.js";
 import { dlqDiscard, dlqGroups, dlqLs, dlqShow } from "./dlq-commands.js";
 import { dlqReplay, dlqReplays } from "./dlq-replay.js";
 import { doctor } from "./doctor/doctor-command.js";
+import { eventsTail } from "./event-commands.js";
 import { intentAmend } from "./intent-amend.js";
 import { intentCancel, intentGet, intentTail, quoteLs } from "./intent-commands.js";
 import { intentExplain, intentTimeline } from "./intent-explain.js";
@@ -16,6 +17,15 @@ import { nodeTop } from "./node-top.js";
 import { apiKeyCreate, apiKeyLs, apiKeyRevoke, inviteCreate } from "./operator-commands.js";
 import { tokenGen } from "./token-commands.js";
 import { tokenInspect } from "./token-inspect.js";
+import {
+  webhookAttempts,
+  webhookCreate,
+  webhookLs,
+  webhookRecover,
+  webhookRm,
+  webhookRotateSecret,
+  webhookTest,
+} from "./webhook-commands.js";
 
 export const COMMANDS: Readonly<Record<string, Command>> = {
   "intent send": intentSend,
@@ -26,6 +36,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   "intent amend": intentAmend,
   "intent cancel": intentCancel,
   "quote ls": quoteLs,
+  "events tail": eventsTail,
+  "webhook ls": webhookLs,
+  "webhook create": webhookCreate,
+  "webhook attempts": webhookAttempts,
+  "webhook test": webhookTest,
+  "webhook recover": webhookRecover,
+  "webhook rotate-secret": webhookRotateSecret,
+  "webhook rm": webhookRm,
   "node ls": nodeLs,
   "node inspect": nodeInspect,
   "node suspend": nodeSuspend,

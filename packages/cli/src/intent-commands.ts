@@ -99,7 +99,7 @@ export function printQuotes(print: Printer, view: QuotesView): void {
   print.note(`${view.intent_id}  ${view.status}  ${view.quotes.length} ranked, ${view.unranked.length} not ranked`);
 }
 
-function eventLine(type: string, event: { time: string; data: unknown } | null): string {
+export function eventLine(type: string, event: { time: string; data: unknown } | null): string {
   const data = (event?.data ?? {}) as Record<string, unknown>;
   const shown = Object.entries(data).filter(([name]) => name !== "intent_id");
   return `${event?.time ?? "-"}  ${type.padEnd(22)}  ${shown.map(([name, value]) => `${name}=${shortly(value)}`).join(" ")}`;

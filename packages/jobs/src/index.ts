@@ -10,5 +10,5 @@ export * from "./promises.js";
 export type { RebuildRow, RebuildWriter } from "./rebuild-writer.js";
 export * from "./run-marker.js";
 export * from "./run-timers.js";
-export { createWebhookTable, type WebhookTable } from "./webhook-table.js";
+export { type AttemptBatch, createWebhookTable, type EventFailures, type WebhookTable } from "./webhook-table.js";
 export { createTimers, TIMER_KINDS, type TimerClaim, type TimerKind, type TimerName, type Timers } from "./timers.js";

@@ -79,12 +79,19 @@ export const LIMITS = {
   feedPageMax: 200, // events of one answer; its bytes are bounded, too
   feedPageBytesMax: 1024 * 1024, // of stored events read for one answer
   feedScanMax: 2_000, // events looked at for one answer when a filter leaves few
-  webhooksPerBackendMax: 16, // a feed has one or two readers; each costs a consumer and a connection
+  webhooksPerBackendMax: 16, // a feed has one or two readers; each costs a consumer and its connections
   webhooksMax: 800, // each has a consumer on EVENTS, and 1,000 per stream are too many; two processes may count at once
   webhookUrlCharsMax: 2_000, // what proxies and servers still take
   webhookTimeoutMs: 10 * SECOND, // names, connection and answer together: a receiver stores and answers, it does not work
   webhookAnswerBytesMax: 1024, // a status is enough; the text is for the test call
-  webhookRetriesMax: 64, // failed events that wait for their next attempt; then a receiver gets nothing new
+  webhookInFlightMax: 16, // attempts of one webhook at a time: 320 events/s to a receiver 50 ms away, and no flood for a small one
+  webhookInHandMax: 64, // events of one webhook in a process: those in flight, and those behind one of their own topic
+  webhookPendingMax: 128, // with the failed ones that wait for their next attempt; then a receiver gets nothing new
+  webhookRecheckMs: 10 * SECOND, // how old the check of a receiver's addresses may be: name servers move a service within a minute
+  webhookIdleMs: 10 * SECOND, // of a kept connection; most servers close theirs after 5 to 75 s
+  webhookDisableMs: 5 * DAY, // of failures alone, then it is disabled: as Svix, and events are kept for 8
+  webhookSilenceMs: DAY, // without an attempt ends a run of failures; the longest distance between two is 14.4 h
+  webhookTestsPerMinute: 60, // of a backend: a person who tries, and no flood at a URL that may be another's
   webhookAttemptsKept: 100, // of one webhook, in Redis
   webhookSecretOverlapMs: DAY, // time to deploy the new secret
   // streams

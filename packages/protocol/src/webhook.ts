@@ -44,7 +44,9 @@ export const WebhookView = Type.Object({
   types: Type.Array(Type.String()),
   description: Type.Optional(Type.String()),
   enabled: Type.Boolean(),
-  disabled_reason: Type.Optional(Type.String({ description: "gone: the receiver answered 410" })),
+  disabled_reason: Type.Optional(
+    Type.String({ description: "gone: the receiver answered 410; failing: nothing but failures for five days" }),
+  ),
   missed_until: Type.Optional(
     Type.String({ description: "events before then may be missing: they left the log first" }),
   ),
@@ -84,6 +86,9 @@ export const WebhookAttempts = Type.Object({
   has_more: Type.Boolean(),
   waiting: Type.Integer({ minimum: 0, description: "events not yet taken from the log, of every type" }),
   in_hand: Type.Integer({ minimum: 0, description: "events being sent or waiting for their next attempt" }),
+  failing_since: Type.Optional(
+    Type.String({ description: "nothing but failures since then; after five days it is disabled" }),
+  ),
 });
 export type WebhookAttempts = Static<typeof WebhookAttempts>;
 

@@ -207,7 +207,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     async stop() {
       stopping.abort();
       await app.close();
-      await Promise.all([pipeline.stop(), webhooks.runner.stop()]);
+      await Promise.all([pipeline.stop(), webhooks.stop()]);
       await Promise.all([limits.stop(), callerLimits.stop()]);
       room.stop();
       trimmer.stop();

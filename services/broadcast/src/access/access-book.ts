@@ -72,6 +72,8 @@ export const StoredWebhook = Type.Object({
   description: Type.Optional(Type.String()),
   enabled: Type.Boolean(),
   disabled_reason: Type.Optional(Type.String()),
+  /** Failures of before do not count: the owner has given it another URL since, or let it go on. */
+  failures_from: Type.Optional(Timestamp),
   /** Events stored before then may never have been sent: they left the log first. */
   missed_until: Type.Optional(Timestamp),
   /** Newest first; an older one signs, too, `until` then. */

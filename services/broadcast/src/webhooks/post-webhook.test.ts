@@ -7,9 +7,11 @@ import type { ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import path from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { LIMITS, systemClock } from "@outcry/protocol";
 import { checkTargetText, type ResolveHost, type TargetRules } from "./check-target.js";
 import { HOSTILE_ADDRESSES, HOSTILE_URLS, PUBLIC_ADDRESSES } from "./hostile-targets.fixture.js";
+import { KeptConnections } from "./kept-connections.js";
 import { type PostResult, postWebhook } from "./post-webhook.js";
 import { isPublicAddress } from "./public-address.js";
 
@@ -58,11 +60,9 @@ const to =
   (...addresses: string[]): ResolveHost =>
   async () =>
     addresses;
+const post = (url: string) => ({ url, headers: { "content-type": "application/json" }, body: Buffer.from("{}") });
 const send = (url: string, resolve: ResolveHost, rules = STRICT, timeoutMs = 2_000): Promise<PostResult> =>
-  postWebhook(
-    { rules, resolve, timeoutMs, ca: tls("ca.pem") },
-    { url, headers: { "content-type": "application/json" }, body: Buffer.from("{}") },
-  );
+  postWebhook({ rules, resolve, timeoutMs, clock: systemClock, ca: tls("ca.pem") }, post(url));
 
 describe("the inside of the network", () => {
   test("is not reached by any of the hostile URLs", async () => {
@@ -142,5 +142,107 @@ describe("a receiver", () => {
     const never: ResolveHost = () => new Promise(() => undefined);
     expect(await send("https://hooks.example.com/", never, STRICT, 200)).toMatchObject({ kind: "refused" });
     expect(performance.now() - startedAt).toBeLessThan(2_000);
+  });
+
+  test("that switches protocols has answered 101, and holds nothing up", async () => {
+    answer = (response) => {
+      const { socket } = response;
+      socket!.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n");
+    };
+    const sent = await send(`https://localhost:${port}/`, to("127.0.0.1"), DEVELOPMENT, 1_000);
+    expect(sent).toEqual({ kind: "answered", status: 101, body: "" });
+  });
+});
+
+describe("a kept connection", () => {
+  const URL_HERE = () => `https://localhost:${port}/`;
+  let nowMs = 1_000_000;
+  let addresses: string[] = [];
+  let asked = 0;
+  const deps = () => ({
+    rules: DEVELOPMENT,
+    resolve: async () => (asked++, addresses),
+    timeoutMs: 2_000,
+    clock: { now: () => nowMs },
+    ca: tls("ca.pem"),
+  });
+  let kept: KeptConnections;
+  beforeEach(() => {
+    [addresses, asked] = [["127.0.0.1"], 0];
+    kept = new KeptConnections(deps());
+  });
+  afterEach(() => kept.close());
+  const sendKept = (url = URL_HERE()) => postWebhook(deps(), post(url), kept);
+  const statusOf = (sent: PostResult) => (sent.kind === "answered" ? sent.status : sent.error);
+
+  test("carries one request after another, and its name is asked for once in ten seconds", async () => {
+    for (let nth = 0; nth < 20; nth++) expect(statusOf(await sendKept())).toBe(204);
+    expect([served.length, accepted, asked]).toEqual([20, 1, 1]);
+    nowMs += LIMITS.webhookRecheckMs;
+    expect(statusOf(await sendKept())).toBe(204);
+    expect([accepted, asked]).toEqual([1, 2]); // the same address: the connection stays
+    nowMs -= 3_600_000; // the machine's clock is set back
+    expect(statusOf(await sendKept())).toBe(204);
+    expect([accepted, asked]).toEqual([1, 3]);
+  });
+
+  test("is used no more once its name resolves elsewhere", async () => {
+    expect(statusOf(await sendKept())).toBe(204);
+    addresses = ["127.0.0.1", "127.0.0.2"];
+    nowMs += LIMITS.webhookRecheckMs;
+    expect(statusOf(await sendKept())).toBe(204);
+    expect([served.length, accepted]).toEqual([2, 2]);
+  });
+
+  test("is used no more once its name resolves to the inside, or not at all", async () => {
+    const rules: TargetRules = { ports: [port], allowPrivate: false };
+    // A public address that is this machine: what a rebinding name server would have us believe.
+    let inside = false;
+    const answers: ResolveHost = async () => [inside ? "127.0.0.1" : "93.184.216.34"];
+    const strict = { ...deps(), rules, resolve: answers, timeoutMs: 300 };
+    const connections = new KeptConnections(strict);
+    const first = await connections.route(`https://hooks.example.com:${port}/`);
+    expect(first).toMatchObject({ kind: "ok", addresses: ["93.184.216.34"] });
+    inside = true;
+    nowMs += LIMITS.webhookRecheckMs;
+    connects = 0;
+    const sent = await postWebhook(strict, post(`https://hooks.example.com:${port}/`), connections);
+    expect(sent).toEqual({ kind: "refused", error: "its host resolves to an address that is not public" });
+    expect([connects, accepted]).toEqual([0, 0]);
+    connections.close();
+
+    expect(statusOf(await sendKept())).toBe(204);
+    addresses = [];
+    nowMs += LIMITS.webhookRecheckMs;
+    expect(statusOf(await sendKept())).toBe("its host does not resolve");
+    addresses = ["127.0.0.1"];
+    expect(statusOf(await sendKept())).toBe(204);
+    expect(accepted).toBe(2); // nothing was left of the first one
+  });
+
+  test("is not shared with another URL of the webhook", async () => {
+    expect(statusOf(await sendKept())).toBe(204);
+    expect(statusOf(await sendKept(`${URL_HERE()}moved`))).toBe(204);
+    expect([accepted, asked]).toEqual([2, 2]);
+  });
+
+  test("that the receiver closes under a request is replaced, and the attempt goes on", async () => {
+    expect(statusOf(await sendKept())).toBe(204);
+    let cut = true;
+    answer = (response) => {
+      if (cut) response.socket!.destroy();
+      else response.writeHead(204).end();
+      cut = false;
+    };
+    expect(statusOf(await sendKept())).toBe(204);
+    expect([served.length, accepted]).toEqual([3, 2]);
+    answer = (response) => void response.socket!.destroy();
+    expect(statusOf(await sendKept())).toBe("the connection failed: ECONNRESET");
+  });
+
+  test("is dropped when an answer is longer than what is heard of it", async () => {
+    answer = (response) => void response.writeHead(200).end("x".repeat(100_000));
+    for (let nth = 0; nth < 3; nth++) expect(statusOf(await sendKept())).toBe(200);
+    expect(accepted).toBe(3);
   });
 });

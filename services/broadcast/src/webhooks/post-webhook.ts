@@ -1,15 +1,14 @@
-// One HTTP POST to a receiver: checked anew each time, to the very addresses that were checked, without redirects, within one
-// time for names, connection and answer, and with the first KiB of the answer at most.
+// One HTTP POST to a receiver: to the very addresses that were checked, without redirects, within one time for names, connection and
+// answer, and with the first KiB of the answer at most.
 
 import { request as requestHttp } from "node:http";
 import { request as requestHttps, type RequestOptions } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 import { LIMITS } from "@outcry/protocol";
-import { type ResolveHost, type TargetRules, checkTarget } from "./check-target.js";
+import { checkTarget } from "./check-target.js";
+import type { ConnectDeps, KeptConnections, Route, Routed } from "./kept-connections.js";
 
-export interface PostDeps {
-  readonly rules: TargetRules;
-  readonly resolve: ResolveHost;
+export interface PostDeps extends ConnectDeps {
   readonly timeoutMs?: number;
   /** Trusted beside the system's authorities. */
   readonly ca?: string;
@@ -26,25 +25,56 @@ export type PostResult =
   /** Nothing was sent: `refused`; it may have been: `failed`. */
   | { readonly kind: "refused" | "failed"; readonly error: string };
 
-/** Never rejects: whatever a receiver does is a result. */
-export async function postWebhook(deps: PostDeps, post: WebhookPost): Promise<PostResult> {
-  const deadline = AbortSignal.timeout(deps.timeoutMs ?? LIMITS.webhookTimeoutMs);
-  const target = await Promise.race([checkTarget(post.url, deps.rules, deps.resolve), late(deadline)]);
-  if (target === "late") return { kind: "refused", error: "its host did not resolve in time" };
-  if (target.kind === "refused") return { kind: "refused", error: target.reason };
+/** Over a kept connection, or without `kept` checked anew and on one of its own. Never rejects: whatever a receiver does is a result. */
+export async function postWebhook(deps: PostDeps, post: WebhookPost, kept?: KeptConnections): Promise<PostResult> {
+  const deadline = startDeadline(deps.timeoutMs ?? LIMITS.webhookTimeoutMs);
   try {
-    return await exchange(deps, target, post, deadline);
+    const routed = await Promise.race([kept?.route(post.url) ?? routeOnce(deps, post.url), deadline.over]);
+    if (routed === undefined) return { kind: "refused", error: "its host did not resolve in time" };
+    if (routed.kind === "refused") return { kind: "refused", error: routed.reason };
+    return await exchange(deps, routed, post, deadline.signal);
   } catch (error) {
-    return { kind: "failed", error: deadline.aborted ? "no answer in time" : describe(error) };
+    return { kind: "failed", error: deadline.signal.aborted ? "no answer in time" : describe(error) };
+  } finally {
+    deadline.stop();
   }
 }
 
-const late = (signal: AbortSignal): Promise<"late"> =>
-  new Promise((resolve) => signal.addEventListener("abort", () => resolve("late"), { once: true }));
+/** Not AbortSignal.timeout: its timer would live on behind each of a thousand attempts per second. */
+function startDeadline(ms: number): { signal: AbortSignal; over: Promise<undefined>; stop: () => void } {
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => {
+      controller.abort();
+      resolve(undefined);
+    }, ms);
+  });
+  return { signal: controller.signal, over, stop: () => clearTimeout(timer) };
+}
 
-function exchange(
+async function routeOnce({ rules, resolve }: ConnectDeps, url: string): Promise<Routed> {
+  const target = await checkTarget(url, rules, resolve);
+  return target.kind === "refused" ? target : { ...target, agent: false };
+}
+
+/** A receiver may close a kept connection while a request is on its way: then once more, on a new one. */
+async function exchange(deps: PostDeps, route: Route, post: WebhookPost, signal: AbortSignal): Promise<PostResult> {
+  try {
+    return await send(deps, route, post, signal);
+  } catch (error) {
+    if (!(error instanceof ClosedWhileKept) || signal.aborted) throw error;
+    return send(deps, { ...route, agent: false }, post, signal);
+  }
+}
+
+class ClosedWhileKept extends Error {
+  override readonly name = "ClosedWhileKept";
+}
+
+function send(
   { ca }: PostDeps,
-  { url, addresses }: { url: URL; addresses: readonly string[] },
+  { url, addresses, agent }: Route,
   { headers, body }: WebhookPost,
   signal: AbortSignal,
 ): Promise<PostResult> {
@@ -52,7 +82,7 @@ function exchange(
     method: "POST",
     headers: { ...headers, "content-length": body.length },
     lookup: pinned(addresses),
-    agent: false, // a kept connection would outlive the check of its address
+    agent,
     signal,
     ...(ca === undefined ? {} : { ca }),
   };
@@ -60,20 +90,30 @@ function exchange(
     const sent = (url.protocol === "https:" ? requestHttps : requestHttp)(url, options, (response) => {
       const parts: Buffer[] = [];
       let bytes = 0;
-      const finish = () => {
+      const finish = (isWhole: boolean) => {
         const text = Buffer.concat(parts).subarray(0, LIMITS.webhookAnswerBytesMax).toString();
         resolve({ kind: "answered", status: response.statusCode!, body: text });
-        sent.destroy();
+        // Neither heard nor sent to its end, the connection is of no more use.
+        if (!isWhole || !sent.writableFinished) sent.destroy();
       };
       response.on("data", (part: Buffer) => {
         parts.push(part);
         bytes += part.length;
-        if (bytes >= LIMITS.webhookAnswerBytesMax) finish();
+        if (bytes >= LIMITS.webhookAnswerBytesMax) finish(false);
       });
-      response.on("end", finish);
+      response.on("end", () => finish(true));
       response.on("error", reject);
     });
-    sent.on("error", reject);
+    sent.on("error", (error: NodeJS.ErrnoException) => {
+      const closed = sent.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
+      reject(closed ? new ClosedWhileKept("closed by the receiver", { cause: error }) : error);
+    });
+    // Without a listener Node destroys a request that is answered with 101, and says nothing.
+    sent.on("upgrade", ({ statusCode }) => {
+      resolve({ kind: "answered", status: statusCode!, body: "" });
+      sent.destroy();
+    });
+    sent.on("close", () => reject(new Error("closed without an answer")));
     sent.end(body);
   });
 }

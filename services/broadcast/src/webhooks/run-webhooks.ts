@@ -1,11 +1,10 @@
-// Runs the webhooks that fall to this process: a durable consumer on EVENTS per webhook, one event at a time. Rendezvous hashing
-// over the living processes says whose each is, a claim in Redis keeps two from running it at once.
+// Runs the webhooks that fall to this process: a durable consumer on EVENTS per webhook. Rendezvous hashing over the living processes
+// says whose each is, a claim in Redis keeps two from running it at once.
 
 import { createHash, randomUUID } from "node:crypto";
 import {
   type Backbone,
   consumerNames,
-  type ConsumedMessage,
   deleteConsumer,
   type RunningConsumer,
   runConsumer,
@@ -15,9 +14,13 @@ import type { WebhookTable } from "@outcry/jobs";
 import { isTemporary, LIMITS, type Log, STREAMS, TOPICS } from "@outcry/protocol";
 import type { AccessBook, StoredWebhook } from "../access/access-book.js";
 import { durableOf, WEBHOOK_DURABLE } from "./webhook-book.js";
+import type { WebhookLine } from "./webhook-line.js";
 
 const TICK_MS = 1_000;
 const SWEEP_EVERY_MS = 60_000; // for consumers whose webhook went while nobody could delete them
+// A delivery that ends with its process, or meets a webhook that is just being paused, is no attempt. So many for each attempt are
+// the event's own fault.
+const DELIVERIES_PER_ATTEMPT = 4;
 const STOP_WITHIN_MS = LIMITS.webhookTimeoutMs + 1_000; // an attempt under way ends by itself
 
 export interface RunWebhooksDeps {
@@ -25,7 +28,7 @@ export interface RunWebhooksDeps {
   readonly book: AccessBook;
   readonly table: WebhookTable;
   readonly gate: () => Promise<void>;
-  readonly deliver: (webhookId: string, message: ConsumedMessage) => Promise<void>;
+  readonly open: (webhookId: string, consumer: string) => WebhookLine;
   readonly setAside: (webhookId: string, stored: Stored, deliveries: number, cause: unknown) => Promise<void>;
   /** Whether its secrets can be opened here: without them an event must wait, not fail. */
   readonly canSign: (webhook: StoredWebhook) => boolean;
@@ -47,6 +50,7 @@ export function runWebhooks(deps: RunWebhooksDeps): RunningWebhooks {
 
 interface Running {
   readonly durable: string;
+  readonly line: WebhookLine;
   readonly consumer: RunningConsumer;
   stopped?: Promise<void>;
 }
@@ -143,30 +147,33 @@ class Runner implements RunningWebhooks {
   }
 
   #begin(webhook: StoredWebhook): void {
-    const { backbone, gate, deliver, setAside, attemptsMax, log } = this.#deps;
+    const { backbone, gate, open, setAside, attemptsMax, log } = this.#deps;
     const { id, backend_id, start_seq } = webhook;
     const durable = durableOf(webhook);
+    const line = open(id, durable);
     const consumer = runConsumer(backbone, {
       stream: STREAMS.events,
       durable,
       filters: [TOPICS.backend(backend_id)],
-      concurrency: 1, // first attempts keep the order of the log
-      deliveryLimit: attemptsMax,
-      ackPendingMax: LIMITS.webhookRetriesMax,
+      concurrency: LIMITS.webhookInHandMax,
+      deliveryLimit: attemptsMax * DELIVERIES_PER_ATTEMPT,
+      ackPendingMax: LIMITS.webhookPendingMax,
       startSeq: start_seq,
       gate,
-      handler: (message) => deliver(id, message),
+      handler: (message) => line.deliver(message),
       onExhausted: (stored, deliveries, cause) => setAside(id, stored, deliveries, cause),
       log,
     });
-    this.#running.set(id, { durable, consumer });
+    this.#running.set(id, { durable, line, consumer });
   }
 
   /** Keeps the claim until nothing is in hand any more, then lets the next process begin. */
   #end(id: string, running: Running): Promise<void> {
     running.stopped ??= (async () => {
       const { table } = this.#deps;
-      await running.consumer.stop(STOP_WITHIN_MS);
+      const stopped = running.consumer.stop(STOP_WITHIN_MS);
+      running.line.close();
+      await stopped;
       await this.#deleteUnlessKept(running.durable).catch((error: unknown) => this.#say(error, "consumer not deleted"));
       this.#running.delete(id);
       await table.release(this.#worker, id).catch((error: unknown) => this.#say(error, "claim left to expire"));

@@ -1,14 +1,16 @@
 // The webhooks of one process put together: routes' verbs, the sender, and the runner.
 
 import type { Platform } from "@outcry/delivery";
-import { createWebhookTable } from "@outcry/jobs";
-import type { WebhookAttempt } from "@outcry/protocol";
+import { createLimiter, createWebhookTable, type Limiter } from "@outcry/jobs";
+import { LIMITS, OutcryError, type WebhookAttempt } from "@outcry/protocol";
 import type { AccessBook } from "../access/access-book.js";
 import type { WebhookRouteDeps } from "../http/routes/webhooks.js";
+import { AttemptLog } from "./attempt-log.js";
 import { type ResolveHost, resolveAny, resolvePublic, type TargetRules } from "./check-target.js";
-import { deliverEvent, type DeliverDeps, setEventAside, testWebhook } from "./deliver-event.js";
-import { type RunningWebhooks, runWebhooks } from "./run-webhooks.js";
-import { createSecretBox } from "./webhook-secrets.js";
+import { type DeliverDeps, setEventAside, testWebhook } from "./deliver-event.js";
+import { runWebhooks } from "./run-webhooks.js";
+import { openLine } from "./webhook-line.js";
+import { canSign, createSecretBox } from "./webhook-secrets.js";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -22,6 +24,8 @@ export interface WebhookOptions {
   readonly rules: TargetRules;
   readonly scheduleMs?: readonly number[];
   readonly timeoutMs?: number;
+  /** Of failures alone, then it is disabled. */
+  readonly disableAfterMs?: number;
   readonly resolve?: ResolveHost;
   /** Trusted beside the system's authorities (PEM). */
   readonly ca?: string;
@@ -29,7 +33,9 @@ export interface WebhookOptions {
 
 export interface Webhooks {
   readonly routes: WebhookRouteDeps;
-  readonly runner: RunningWebhooks;
+  /** Webhooks that this process runs now. */
+  readonly running: readonly string[];
+  stop(): Promise<void>;
 }
 
 export function startWebhooks(
@@ -39,36 +45,57 @@ export function startWebhooks(
   onAttempt: (outcome: WebhookAttempt["outcome"]) => void,
 ): Webhooks {
   const { backbone, redis, deadLetters, clock, log } = platform;
-  const { rules, scheduleMs = SCHEDULE_MS, timeoutMs, ca } = options;
+  const { rules, scheduleMs = SCHEDULE_MS, timeoutMs, disableAfterMs = LIMITS.webhookDisableMs, ca } = options;
   const resolve = options.resolve ?? (rules.allowPrivate ? resolveAny : resolvePublic);
   const table = createWebhookTable(redis);
   const box = createSecretBox(options.key);
+  const attempts = new AttemptLog({ table, clock, log, onAttempt });
   const deps: DeliverDeps = {
     book,
     table,
+    attempts,
     box,
-    post: { rules, resolve, ...(timeoutMs === undefined ? {} : { timeoutMs }), ...(ca === undefined ? {} : { ca }) },
+    post: {
+      rules,
+      resolve,
+      clock,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(ca === undefined ? {} : { ca }),
+    },
     deadLetters,
     scheduleMs,
+    disableAfterMs,
     clock,
     random: Math.random,
     log,
-    onAttempt,
   };
+  const tests = createLimiter({
+    name: "webhook",
+    policies: [{ name: "tests", quota: LIMITS.webhookTestsPerMinute, windowMs: MINUTE }],
+    store: redis,
+    clock,
+    log,
+  });
   const runner = runWebhooks({
     backbone,
     book,
     table,
     gate: () => platform.gate(),
-    deliver: (webhookId, message) => deliverEvent(deps, webhookId, message),
+    open: (webhookId, consumer) => openLine(deps, webhookId, consumer),
     setAside: (webhookId, stored, deliveries, cause) =>
       setEventAside(deps, webhookId, stored, deliveries, cause instanceof Error ? cause.message : String(cause)),
-    canSign: ({ secrets }) => secrets.every(({ sealed }) => box.opens(sealed)),
+    canSign: ({ secrets }) => canSign(box, secrets, clock.now()),
     attemptsMax: scheduleMs.length + 1,
     log,
   });
   return {
-    runner,
+    get running() {
+      return runner.running;
+    },
+    async stop() {
+      await runner.stop();
+      await Promise.all([attempts.drain(), tests.stop()]);
+    },
     routes: {
       backbone,
       book,
@@ -76,7 +103,20 @@ export function startWebhooks(
       box,
       rules,
       resolve,
-      test: (webhook, traceId) => testWebhook(deps, webhook, traceId),
+      async test(webhook, traceId) {
+        chargeTest(tests, webhook.backend_id);
+        return testWebhook(deps, webhook, traceId);
+      },
     },
   };
+}
+
+/** Beside the caller's own limits: each test is a request of ours to somebody, there and then. */
+function chargeTest(tests: Limiter, backendId: string): void {
+  const charge = tests.charge(backendId, { tests: 1 });
+  if (charge.kind === "charged") return;
+  const { policy, left, retryAfterMs } = charge;
+  throw new OutcryError("rate_limited", `${left} of ${policy.quota} ${policy.name} per minute are left.`, {
+    retryAfterMs,
+  });
 }

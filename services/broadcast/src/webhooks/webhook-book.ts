@@ -82,12 +82,13 @@ export async function changeWebhook(
   id: string,
   change: WebhookChange,
 ): Promise<WebhookView> {
+  const { book } = deps;
   await ownWebhook(deps, backendId, id);
   if (change.url !== undefined) await requireTarget(deps, change.url);
-  const changed = await updateWebhook(deps.book, id, (found) => {
+  const changed = await updateWebhook(book, id, (found) => {
     const { disabled_reason: reason, ...rest } = requireOwn(found, backendId);
     const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
-    const next: StoredWebhook = { ...rest, ...pick(given) };
+    const next: StoredWebhook = { ...rest, ...pick(given), ...startsAnew(change, book.clock.now()) };
     return next.enabled || reason === undefined ? next : { ...next, disabled_reason: reason };
   });
   return webhookView(changed);
@@ -144,11 +145,15 @@ export async function recoverWebhook(
   return { id, since, complete: head.firstSeq <= 1 || sinceSeq > head.firstSeq };
 }
 
-/** The receiver answered 410 at this URL. */
-export async function disableGone(book: AccessBook, id: string, url: string): Promise<void> {
-  await updateWebhook(book, id, (found) =>
-    found?.url === url ? { ...found, enabled: false, disabled_reason: "gone" } : found,
-  );
+/** `gone`: its receiver answered 410. `failing`: nothing but failures for LIMITS.webhookDisableMs. */
+type DisabledReason = "gone" | "failing";
+
+/** Unless its owner has changed it since it was read: attempts at another URL say nothing about this one. */
+export async function disableWebhook(book: AccessBook, read: StoredWebhook, reason: DisabledReason): Promise<void> {
+  await updateWebhook(book, read.id, (found) => {
+    const isSame = found?.url === read.url && found.failures_from === read.failures_from;
+    return isSame && found.enabled ? { ...found, enabled: false, disabled_reason: reason } : found;
+  });
 }
 
 export function webhookView(stored: StoredWebhook): WebhookView {
@@ -166,7 +171,7 @@ export function webhookView(stored: StoredWebhook): WebhookView {
   };
 }
 
-/** Reads, decides, writes; again when another change came between. */
+/** Reads, decides, writes, unless what it read is to stay; again when another change came between. */
 export async function updateWebhook(
   book: AccessBook,
   id: string,
@@ -176,6 +181,7 @@ export async function updateWebhook(
     const kept = await book.webhooks.read(id);
     const decided = decide(kept?.value);
     if (decided === undefined) throw new OutcryError("webhook_not_found");
+    if (decided === kept?.value) return decided;
     const next = { ...decided, updated: toRfc3339(book.clock.now()) };
     if ((await book.webhooks.update(id, next, kept!.revision)).kind === "written") return next;
   }
@@ -183,6 +189,10 @@ export async function updateWebhook(
 }
 
 const busy = () => new OutcryError("dependency_unavailable", "The webhook is being changed by others without end.");
+
+/** Failures at another URL, or from before it was disabled, do not count any more. */
+const startsAnew = ({ url, enabled }: WebhookChange, nowMs: number): Pick<StoredWebhook, "failures_from"> =>
+  url !== undefined || enabled === true ? { failures_from: toRfc3339(nowMs) } : {};
 
 /** A body may hold more members than the schema names. */
 const pick = ({ url, types, description, enabled }: WebhookChange): WebhookChange => ({

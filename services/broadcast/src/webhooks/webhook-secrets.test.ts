@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { Webhook } from "standardwebhooks";
 import { webhookHeaders } from "./sign-webhook.js";
-import { createSecretBox, newWebhookSecret, secretBytes } from "./webhook-secrets.js";
+import { canSign, createSecretBox, newWebhookSecret, secretBytes, signingAt } from "./webhook-secrets.js";
 
 const KEY = "a key of the first year";
 const NEWER = "a newer key for the second";
@@ -25,6 +25,19 @@ test("a newer key seals, the older one still opens", () => {
   expect(() => createSecretBox(KEY).open("whk_1", both.seal("whk_1", secret))).toThrow("OUTCRY_WEBHOOK_KEY");
   expect([both.opens(sealed), createSecretBox(NEWER).opens(sealed)]).toEqual([true, false]);
   expect(() => createSecretBox("short")).toThrow("16 characters");
+});
+
+test("a key may go once nothing that it sealed signs any more", () => {
+  const [older, newer] = [createSecretBox(KEY), createSecretBox(NEWER)];
+  const until = "2026-11-28T12:00:00.000Z";
+  const untilMs = Date.parse(until);
+  const secrets = [
+    { sealed: newer.seal("whk_1", newWebhookSecret()) },
+    { sealed: older.seal("whk_1", newWebhookSecret()), until },
+  ];
+  expect([canSign(newer, secrets, untilMs - 1), canSign(newer, secrets, untilMs)]).toEqual([false, true]);
+  expect(signingAt(secrets, untilMs)).toEqual([secrets[0]!.sealed]);
+  expect(canSign(older, secrets, untilMs)).toBe(false);
 });
 
 test("the stock library takes what is signed, with one secret or two, and nothing else", () => {

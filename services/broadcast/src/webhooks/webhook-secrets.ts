@@ -2,7 +2,7 @@
 // bound to their webhook. They leave this service once, in the answer that made them.
 
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
-import { OutcryError } from "@outcry/protocol";
+import { OutcryError, parseRfc3339 } from "@outcry/protocol";
 
 const PREFIX = "whsec_";
 const SECRET_BYTES = 32; // the specification asks for 24 to 64
@@ -14,6 +14,19 @@ export const newWebhookSecret = (): string => PREFIX + randomBytes(SECRET_BYTES)
 
 /** What signs. */
 export const secretBytes = (secret: string): Buffer => Buffer.from(secret.slice(PREFIX.length), "base64");
+
+interface Kept {
+  readonly sealed: string;
+  readonly until?: string;
+}
+
+/** Sealed secrets that sign at this time: the newest one, and for a while the one before it. */
+export const signingAt = (secrets: readonly Kept[], nowMs: number): string[] =>
+  secrets.filter(({ until }) => until === undefined || parseRfc3339(until)! > nowMs).map(({ sealed }) => sealed);
+
+/** One that signs no more may have been sealed with a key that is gone. */
+export const canSign = (box: SecretBox, secrets: readonly Kept[], nowMs: number): boolean =>
+  signingAt(secrets, nowMs).every((sealed) => box.opens(sealed));
 
 export interface SecretBox {
   seal(webhookId: string, secret: string): string;

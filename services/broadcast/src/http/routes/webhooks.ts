@@ -7,6 +7,7 @@ import {
   RecoverAccepted,
   RecoverRequest,
   STREAMS,
+  toRfc3339,
   type WebhookAttempt,
   WebhookAttempts,
   WebhookChange,
@@ -18,6 +19,7 @@ import {
 } from "@outcry/protocol";
 import Type, { type Static } from "typebox";
 import type { StoredWebhook } from "../../access/access-book.js";
+import { countedSinceMs } from "../../webhooks/deliver-event.js";
 import {
   changeWebhook,
   createWebhook,
@@ -149,7 +151,7 @@ function workRoutes(app: App, deps: WebhookRouteDeps): void {
   app.post(
     "/v1/webhooks/:id/test",
     {
-      config: own,
+      config: { ...own, problems: ["webhook_not_found", "rate_limited"] },
       preValidation: noBody,
       schema: {
         tags,
@@ -210,14 +212,17 @@ async function viewAttempts(
   webhook: StoredWebhook,
   limit: number,
 ): Promise<WebhookAttempts> {
-  const [texts, place] = await Promise.all([
+  const [texts, failingSinceMs, place] = await Promise.all([
     table.attempts(webhook.id, limit + 1),
+    table.failingSinceMs(webhook.id),
     consumerPlace(backbone, STREAMS.events, durableOf(webhook)),
   ]);
+  const sinceMs = countedSinceMs(webhook, failingSinceMs);
   return {
     data: texts.slice(0, limit).map((text) => JSON.parse(text) as WebhookAttempt),
     has_more: texts.length > limit,
     waiting: place?.waiting ?? 0,
     in_hand: place?.inHand ?? 0,
+    ...(sinceMs === undefined ? {} : { failing_since: toRfc3339(sinceMs) }),
   };
 }
