@@ -65,6 +65,7 @@ export async function retryDeliveries(deps: RetryDeps, claim: TimerClaim): Promi
   const settledAtMs = deps.settledAtMs(intent);
   if (found.attempt >= deps.attemptsMax) return giveUp(deps, intent, found.attempt, settledAtMs);
   if (found.pending.length === 0) return undefined;
+  if ((claim.attempt ?? 0) > found.attempt + 1) return undefined; // of the row before an amendment, which has timers of its own
   if (nowMs < settledAtMs) return repeatAttempt(deps, intent, found.attempt, found.pending, settledAtMs);
   return nextAttempt(deps, intent, claim.attempt ?? found.attempt + 1, found.pending);
 }
