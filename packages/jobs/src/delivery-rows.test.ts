@@ -133,6 +133,28 @@ describe("record", () => {
     });
   });
 
+  test("takes the retry timer away with the last answer to the first attempt", async () => {
+    await open("int_e", NODES.slice(0, 3));
+    await recordOne("int_e", { index: 0, to: "acked" }, { index: 2, to: "rejected" });
+    expect(await timersOf("int_e")).toContain("retry:int_e:2");
+    await recordOne("int_e", { index: 1, to: "quoted" });
+    expect(await timersOf("int_e")).toEqual(["deadline:int_e"]);
+  });
+
+  test("leaves the retry timer to whoever gives up a node: its dead letter may still be missing", async () => {
+    await open("int_f", NODES.slice(0, 2));
+    await recordOne("int_f", { index: 0, to: "acked" });
+    await rows.markDead("int_f", [1]);
+    expect(await timersOf("int_f")).toContain("retry:int_f:2");
+  });
+
+  test("leaves the retry timer of a later attempt in place", async () => {
+    await open("int_g", NODES.slice(0, 2));
+    await rows.beginAttempt("int_g", 2, [0, 1], RETRY);
+    await recordOne("int_g", { index: 0, to: "acked" }, { index: 1, to: "acked" });
+    expect(await timersOf("int_g")).toContain("retry:int_g:3");
+  });
+
   test("an attempt by hand is counted for a dead delivery alone, and drives no retry", async () => {
     await open("int_r", NODES.slice(0, 2));
     expect(await rows.beginReplay(at("int_r"), 0, 4)).toBe("answered"); // pending: its attempts are the service's own

@@ -170,7 +170,14 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
       const packed = batches.map(({ updates }) => packUpdates(updates));
       const calls = batches.map(({ intent: { id: intentId, revision } }, position) => ({
         keys: keys(intentId),
-        args: [packed[position]!.bytes, MOVES, clock.now(), timerMember({ kind: "end", intentId }), revision],
+        args: [
+          packed[position]!.bytes,
+          MOVES,
+          clock.now(),
+          timerMember({ kind: "end", intentId }),
+          revision,
+          `retry:${intentId}:`,
+        ],
       }));
       const replies = await runScripts(store, RECORD, calls);
       return replies.map((reply, position) => readRecorded(reply as Reply, packed[position]!.sorted));
