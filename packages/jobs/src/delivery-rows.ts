@@ -142,11 +142,11 @@ export const rowKey = (intentId: string): string => `dlv:${intentId}`;
 
 export function createDeliveryRows({ store, clock }: { store: RedisStore; clock: Clock }): DeliveryRows {
   const keys = (intentId: string): string[] => [RUN_KEY, rowKey(intentId), DUE_KEY];
-  const ending = new Map<string, ReturnType<DeliveryRows["isEnding"]>>(); // asked in this turn of the event loop, not yet sent
+  const asks = new Map<string, ReturnType<DeliveryRows["isEnding"]>>(); // asked in this turn of the event loop, not yet sent
 
   /** Quotes of one intent that are judged in one turn share the question, which is sent behind all of them. */
   async function askEnding(intentId: string): ReturnType<DeliveryRows["isEnding"]> {
-    process.nextTick(() => ending.delete(intentId));
+    process.nextTick(() => asks.delete(intentId));
     const reply = await runScript(store, IS_ENDING, { keys: keys(intentId), args: [] });
     const [found, revision] = (reply as Reply).map(String);
     return { ending: found === "unknown" ? undefined : found === "ending", revision: Number(revision) };
@@ -267,8 +267,8 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
     },
 
     isEnding(intentId) {
-      const asked = ending.get(intentId) ?? askEnding(intentId);
-      ending.set(intentId, asked);
+      const asked = asks.get(intentId) ?? askEnding(intentId);
+      asks.set(intentId, asked);
       return asked;
     },
 

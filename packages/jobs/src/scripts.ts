@@ -70,9 +70,11 @@ function send(store: RedisStore, script: Script, calls: ScriptCall[]): Promise<[
   return new Promise((resolve, reject) => {
     const sent = { script, calls, resolve, reject };
     const waiting = gathered.get(store);
-    if (waiting !== undefined) return void waiting.push(sent);
-    gathered.set(store, [sent]);
-    process.nextTick(() => void sendGathered(store));
+    if (waiting !== undefined) waiting.push(sent);
+    else {
+      gathered.set(store, [sent]);
+      process.nextTick(() => void sendGathered(store));
+    }
   });
 }
 
