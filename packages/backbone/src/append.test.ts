@@ -184,6 +184,44 @@ describe("appending in batches", () => {
   });
 });
 
+describe("appending while earlier entries are under way", () => {
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  const some = (count: number, prefix: string) =>
+    Array.from({ length: count }, (_, index) => first(`${prefix}.${index}`));
+
+  test("sends a few behind them at once, lets more wait, and many of them go as a batch", async () => {
+    server.pause();
+    const work = some(9, "t.early");
+    await turn();
+    work.push(...some(3, "t.soon"));
+    await turn();
+    expect(appender.queued).toBe(0); // twelve singles are under way
+    work.push(...some(12, "t.later"));
+    await turn();
+    expect(appender.queued).toBe(12);
+    work.push(...some(1, "t.last"));
+    await turn();
+    expect(appender.queued).toBe(0); // thirteen are a batch
+    work.push(...some(20, "t.behind"));
+    await turn();
+    expect(appender.queued).toBe(20); // one batch at a time
+    server.resume();
+    expect(new Set(await settled(work))).toEqual(new Set(["appended"]));
+  });
+
+  test("keeps back an entry that excludes one of them", async () => {
+    server.pause();
+    const expectFirst = { filter: "t.x.>" };
+    const end = appender.append({ subject: "t.x.end", data: bytes("end"), expectFirst });
+    await turn();
+    const rev = appender.append({ subject: "t.x.rev", data: bytes("rev"), expectFirst });
+    await turn();
+    expect(appender.queued).toBe(1);
+    server.resume();
+    expect(await settled([end, rev])).toEqual(["appended", "exists"]);
+  });
+});
+
 describe("appending while the server is killed", () => {
   test("loses nothing that was acknowledged, and a repetition settles what is unknown", async () => {
     const names = Array.from({ length: 3_000 }, (_, index) => `t.${index}`);

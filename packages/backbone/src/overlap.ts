@@ -16,21 +16,28 @@ export interface Placed {
 /** A set of entries that can say whether another one touches any of them. Wildcards count by their literal prefix. */
 export class Overlap {
   readonly #subjects = new Set<string>();
-  /** Every written subject and each of its ancestors: `a.b.c`, `a.b`, `a`. */
-  readonly #written = new Set<string>();
-  /** Literal prefixes of the expectations. */
+  /** Filters of the expectations that have no wildcard: nearly all. */
   readonly #guarded = new Set<string>();
+  /** Literal prefixes of those that have one. */
+  readonly #guardedBelow = new Set<string>();
 
-  add(entry: Placed): void {
-    this.#subjects.add(entry.subject);
-    for (const prefix of prefixes(entry.subject)) this.#written.add(prefix);
-    if (entry.expect !== undefined) this.#guarded.add(literalPrefix(entry.expect.filter));
+  add({ subject, expect }: Placed): void {
+    this.#subjects.add(subject);
+    if (expect === undefined) return;
+    const below = expect.filter === subject ? undefined : literalPrefix(expect.filter);
+    if (below === undefined) this.#guarded.add(expect.filter);
+    else this.#guardedBelow.add(below);
   }
 
   /** True when an expectation of one covers the subject of the other. */
-  excludes(entry: Placed): boolean {
-    if (entry.expect !== undefined && this.#written.has(literalPrefix(entry.expect.filter))) return true;
-    return this.#guarded.size > 0 && prefixes(entry.subject).some((prefix) => this.#guarded.has(prefix));
+  excludes({ subject, expect }: Placed): boolean {
+    if (this.#guarded.has(subject)) return true;
+    for (const prefix of this.#guardedBelow) if (isBelow(subject, prefix)) return true;
+    if (expect === undefined) return false;
+    const below = expect.filter === subject ? undefined : literalPrefix(expect.filter);
+    if (below === undefined) return this.#subjects.has(expect.filter);
+    for (const written of this.#subjects) if (isBelow(written, below)) return true;
+    return false;
   }
 
   hasSubject(subject: string): boolean {
@@ -38,17 +45,14 @@ export class Overlap {
   }
 }
 
-function prefixes(subject: string): string[] {
-  const all = [subject];
-  for (let dot = subject.lastIndexOf("."); dot > 0; dot = subject.lastIndexOf(".", dot - 1))
-    all.push(subject.slice(0, dot));
-  return all;
-}
+/** The prefix itself counts too: too many are kept apart, never too few. */
+const isBelow = (subject: string, prefix: string): boolean =>
+  subject.startsWith(prefix) && (prefix === "" || subject.length === prefix.length || subject[prefix.length] === ".");
 
-/** `ucp.v1.intent.x.>` → `ucp.v1.intent.x`; a subject without wildcards stays whole. */
-function literalPrefix(filter: string): string {
+/** `ucp.v1.intent.x.>` → `ucp.v1.intent.x`; undefined without a wildcard. */
+function literalPrefix(filter: string): string | undefined {
   const wildcard = /(?:^|\.)[*>](?=\.|$)/.exec(filter);
-  return wildcard === null ? filter : filter.slice(0, wildcard.index);
+  return wildcard === null ? undefined : filter.slice(0, wildcard.index);
 }
 
 /** NATS subject matching: `*` is one token, `>` one or more. */

@@ -133,6 +133,28 @@ describe("record", () => {
     });
   });
 
+  test("takes the retry timer away with the last answer to the first attempt", async () => {
+    await open("int_e", NODES.slice(0, 3));
+    await recordOne("int_e", { index: 0, to: "acked" }, { index: 2, to: "rejected" });
+    expect(await timersOf("int_e")).toContain("retry:int_e:2");
+    await recordOne("int_e", { index: 1, to: "quoted" });
+    expect(await timersOf("int_e")).toEqual(["deadline:int_e"]);
+  });
+
+  test("leaves the retry timer to whoever gives up a node: its dead letter may still be missing", async () => {
+    await open("int_f", NODES.slice(0, 2));
+    await recordOne("int_f", { index: 0, to: "acked" });
+    await rows.markDead(at("int_f"), [1]);
+    expect(await timersOf("int_f")).toContain("retry:int_f:2");
+  });
+
+  test("leaves the retry timer of a later attempt in place", async () => {
+    await open("int_g", NODES.slice(0, 2));
+    await rows.beginAttempt(at("int_g"), 2, [0, 1], RETRY);
+    await recordOne("int_g", { index: 0, to: "acked" }, { index: 1, to: "acked" });
+    expect(await timersOf("int_g")).toContain("retry:int_g:3");
+  });
+
   test("an attempt by hand is counted for a dead delivery alone, and drives no retry", async () => {
     await open("int_r", NODES.slice(0, 2));
     expect(await rows.beginReplay(at("int_r"), 0, 4)).toBe("answered"); // pending: its attempts are the service's own
@@ -213,6 +235,18 @@ describe("the end", () => {
     expect(await rows.beginAttempt(at("int_h"), 2, [1], RETRY)).toEqual({ kind: "ending" });
     expect((await rows.isEnding("int_h")).ending).toBe(true);
     expect(await timersOf("int_h")).toContain("end:int_h");
+  });
+
+  test("is asked for once by all who ask in one turn, and anew by later ones", async () => {
+    await open("int_m");
+    const scripts = async () => /cmdstat_evalsha:calls=(\d+)/.exec(await store.client.info("commandstats"))?.[1] ?? "0";
+    await rows.isEnding("int_m"); // the script is loaded
+    const before = Number(await scripts());
+    const asked = await Promise.all(Array.from({ length: 50 }, () => rows.isEnding("int_m")));
+    expect(new Set(asked.map(({ ending }) => ending))).toEqual(new Set([false]));
+    expect(Number(await scripts())).toBe(before + 1);
+    await rows.beginEnding(at("int_m"), { outcome: "closed", by: "x", atMs: 7 });
+    expect((await rows.isEnding("int_m")).ending).toBe(true);
   });
 
   test("leaves a tombstone that answers ended to all", async () => {

@@ -142,6 +142,15 @@ export const rowKey = (intentId: string): string => `dlv:${intentId}`;
 
 export function createDeliveryRows({ store, clock }: { store: RedisStore; clock: Clock }): DeliveryRows {
   const keys = (intentId: string): string[] => [RUN_KEY, rowKey(intentId), DUE_KEY];
+  const asks = new Map<string, ReturnType<DeliveryRows["isEnding"]>>(); // asked in this turn of the event loop, not yet sent
+
+  /** Quotes of one intent that are judged in one turn share the question, which is sent behind all of them. */
+  async function askEnding(intentId: string): ReturnType<DeliveryRows["isEnding"]> {
+    process.nextTick(() => asks.delete(intentId));
+    const reply = await runScript(store, IS_ENDING, { keys: keys(intentId), args: [] });
+    const [found, revision] = (reply as Reply).map(String);
+    return { ending: found === "unknown" ? undefined : found === "ending", revision: Number(revision) };
+  }
 
   const rows: DeliveryRows = {
     async open({ intent, targets, deadlineMs, retryDueMs, attempted = true }) {
@@ -170,7 +179,14 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
       const packed = batches.map(({ updates }) => packUpdates(updates));
       const calls = batches.map(({ intent: { id: intentId, revision } }, position) => ({
         keys: keys(intentId),
-        args: [packed[position]!.bytes, MOVES, clock.now(), timerMember({ kind: "end", intentId }), revision],
+        args: [
+          packed[position]!.bytes,
+          MOVES,
+          clock.now(),
+          timerMember({ kind: "end", intentId }),
+          revision,
+          `retry:${intentId}:`,
+        ],
       }));
       const replies = await runScripts(store, RECORD, calls);
       return replies.map((reply, position) => readRecorded(reply as Reply, packed[position]!.sorted));
@@ -250,10 +266,10 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
       return { kind: "ending", won: String(reply[0]) === "begun", row: { ...found.row, ending: found.row.ending! } };
     },
 
-    async isEnding(intentId) {
-      const reply = await runScript(store, IS_ENDING, { keys: keys(intentId), args: [] });
-      const [found, revision] = (reply as Reply).map(String);
-      return { ending: found === "unknown" ? undefined : found === "ending", revision: Number(revision) };
+    isEnding(intentId) {
+      const asked = asks.get(intentId) ?? askEnding(intentId);
+      asks.set(intentId, asked);
+      return asked;
     },
 
     async finishEnd(intentId) {

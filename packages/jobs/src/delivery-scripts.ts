@@ -3,6 +3,7 @@
 // that it ends, r when a rebuild made it; or only x, the tombstone of an ended one.
 // KEYS: run marker, row, due timers [, claims]. First element of each reply: what was found.
 
+import { packDelivery } from "@outcry/protocol";
 import { guardedScript } from "./scripts.js";
 
 /**
@@ -28,9 +29,17 @@ if revision > 0 then redis.call('HSET', KEYS[2], 'v', ARGV[2]) end
 for i = 8, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end
 return 'opened'`);
 
-/** ARGV: updates, moves, now, end timer, revision. Reply: found, open count, one character per update ('.' or the state it left). */
+/** Lua pattern: a delivery that has not answered the first attempt. */
+const UNANSWERED = `[^${(["acked", "quoted", "declined", "rejected"] as const)
+  .map((state) => `\\${packDelivery({ state, attempts: 1 })}`)
+  .join("")}]`;
+
+/**
+ * ARGV: updates, moves, now, end timer, revision, retry timers' name. Reply: found, open count, one character per update ('.' or the state it left).
+ * When all have answered the first attempt, the retry timer goes at once: to find that out later cost three scripts per intent.
+ */
 export const RECORD = guardedScript(`
-local row = redis.call('HMGET', KEYS[2], 's', 'o', 'e', 'x', 'v')
+local row = redis.call('HMGET', KEYS[2], 's', 'o', 'e', 'x', 'v', 'a')
 local states = row[1]
 if not states then return {row[4] and 'ended' or 'unknown'} end
 if (row[5] or '0') ~= ARGV[5] then return {'superseded'} end
@@ -39,7 +48,7 @@ local updates, moves = ARGV[1], ARGV[2]
 local byte, char, sub = string.byte, string.char, string.sub
 local open, known = tonumber(row[2]), #states
 local pieces, count, copied, replies, reply = {}, 0, 1, {}, 0
-local index, state, attempts, touched = -1, 0, 0, false
+local index, state, attempts, touched, answered = -1, 0, 0, false, false
 for at = 1, #updates + 1, 3 do
   local high, low, to = byte(updates, at, at + 2)
   local next = high and high * 256 + low
@@ -65,6 +74,7 @@ for at = 1, #updates + 1, 3 do
     replies[reply] = '.'
   else
     replies[reply] = state
+    answered = answered or state == 0
     open = open + move - 50
     state = to
     touched = true
@@ -73,7 +83,11 @@ end
 replies = table.concat(replies)
 if count == 0 then return {'recorded', open, replies} end
 pieces[count + 1] = sub(states, copied)
-redis.call('HSET', KEYS[2], 's', table.concat(pieces), 'o', open)
+states = table.concat(pieces)
+redis.call('HSET', KEYS[2], 's', states, 'o', open)
+if answered and not string.find(states, '${UNANSWERED}') then
+  redis.call('ZREM', KEYS[3], ARGV[6] .. tonumber(row[6]) + 1)
+end
 if open == 0 then redis.call('ZADD', KEYS[3], ARGV[3], ARGV[4]) end
 return {'recorded', open, replies}`);
 

@@ -55,8 +55,40 @@ export async function runScripts(store: RedisStore, script: Script, calls: Scrip
   });
 }
 
-async function send(store: RedisStore, script: Script, calls: ScriptCall[]): Promise<[Error | null, unknown][]> {
-  const pipeline: ChainableCommander = store.client.pipeline();
-  for (const { keys, args } of calls) pipeline.callBuffer("evalsha", script.sha, keys.length, ...keys, ...args);
-  return (await translated(pipeline.exec())) ?? [];
+interface Sent {
+  script: Script;
+  calls: ScriptCall[];
+  resolve: (replies: [Error | null, unknown][]) => void;
+  reject: (error: unknown) => void;
+}
+
+/** What waits for the end of this turn of the event loop. */
+const gathered = new WeakMap<RedisStore, Sent[]>();
+
+/** Calls of one turn share a pipeline: one of its own for each would cost as much as the script. */
+function send(store: RedisStore, script: Script, calls: ScriptCall[]): Promise<[Error | null, unknown][]> {
+  return new Promise((resolve, reject) => {
+    const sent = { script, calls, resolve, reject };
+    const waiting = gathered.get(store);
+    if (waiting !== undefined) waiting.push(sent);
+    else {
+      gathered.set(store, [sent]);
+      process.nextTick(() => void sendGathered(store));
+    }
+  });
+}
+
+async function sendGathered(store: RedisStore): Promise<void> {
+  const waiting = gathered.get(store) ?? [];
+  gathered.delete(store);
+  try {
+    const pipeline: ChainableCommander = store.client.pipeline();
+    for (const { script, calls } of waiting)
+      for (const { keys, args } of calls) pipeline.callBuffer("evalsha", script.sha, keys.length, ...keys, ...args);
+    const replies = (await translated(pipeline.exec())) ?? [];
+    let from = 0;
+    for (const { calls, resolve } of waiting) resolve(replies.slice(from, (from += calls.length)));
+  } catch (error) {
+    for (const { reject } of waiting) reject(error);
+  }
 }

@@ -3,7 +3,7 @@ export { decodeBase64Url } from "./base64url.js";
 export type { Algorithm } from "./curve.js";
 export * from "./freshness.js";
 export * from "./public-key.js";
-export { type DetachedSignature, signEnvelope, signIntent, typOf } from "./sign.js";
+export { type DetachedSignature, signEnvelope, signEnvelopeAsync, signIntent, typOf } from "./sign.js";
 export * from "./signing-key.js";
 export { mintToken, type TokenClaims, type TokenExpectation, type TokenVerdict, verifyToken } from "./token.js";
 export {

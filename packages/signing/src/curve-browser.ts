@@ -44,7 +44,11 @@ async function verifyP256(publicKey: Uint8Array, message: Uint8Array, signature:
 function createSigner(seed: Uint8Array): Ed25519Signer {
   hashes.sha512 ??= sha512; // noble's synchronous forms take their hash from here
   const secret = Uint8Array.from(seed);
-  return { publicKey: getPublicKey(secret), sign: (message) => sign(message, secret) };
+  return {
+    publicKey: getPublicKey(secret),
+    sign: (message) => sign(message, secret),
+    signAsync: (message) => Promise.resolve(sign(message, secret)),
+  };
 }
 
 function pointOf(bytes: Uint8Array): Point | undefined {

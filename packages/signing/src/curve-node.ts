@@ -1,5 +1,5 @@
 // Ed25519 and P-256 on node:crypto, behind the precheck that makes its verdict the same on every Node version.
-// The callback forms run on libuv's pool, so that verifying uses every core.
+// The callback forms run on libuv's pool, so that they use every core.
 
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { toBase64Url } from "@outcry/protocol";
@@ -50,6 +50,10 @@ function createSigner(seed: Uint8Array): Ed25519Signer {
   return {
     publicKey: Uint8Array.from(Buffer.from(x!, "base64url")),
     sign: (message) => Uint8Array.from(sign(null, message, key)),
+    signAsync: (message) =>
+      new Promise((resolve, reject) => {
+        sign(null, message, key, (error, made) => (error === null ? resolve(Uint8Array.from(made)) : reject(error)));
+      }),
   };
 }
 

@@ -9,6 +9,7 @@ export type VerifyAsync = (publicKey: Uint8Array, message: Uint8Array, signature
 export interface Ed25519Signer {
   readonly publicKey: Uint8Array;
   sign(message: Uint8Array): Uint8Array;
+  signAsync(message: Uint8Array): Promise<Uint8Array>;
 }
 
 export interface Curve {

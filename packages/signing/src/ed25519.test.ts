@@ -110,9 +110,11 @@ describe("both builds", () => {
         fc.nat(95),
         fc.nat(255),
         async (seed, text, place, change) => {
-          const { publicKey, sign } = node.createSigner(seed);
+          const { publicKey, sign, signAsync } = node.createSigner(seed);
           const signature = browser.createSigner(seed).sign(text);
           expect(signature).toEqual(sign(text));
+          expect(await signAsync(text)).toEqual(signature);
+          expect(await browser.createSigner(seed).signAsync(text)).toEqual(signature);
           const bent = join(publicKey, signature);
           bent[place]! ^= change;
           const [A, sig] = [bent.subarray(0, 32), bent.subarray(32)];

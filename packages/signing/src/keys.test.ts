@@ -29,9 +29,10 @@ describe("RFC 8037 appendix A", () => {
     expect(thumbprint(rfc8037.jwk)).toBe(rfc8037.thumbprint);
   });
 
-  test("the signature over header and payload", () => {
+  test("the signature over header and payload", async () => {
     const input = signingInput(rfc8037.protected, new TextEncoder().encode(rfc8037.payload));
     expect(toBase64Url(key.privateKey.sign(input))).toBe(rfc8037.signature);
+    expect(toBase64Url(await key.privateKey.signAsync(input))).toBe(rfc8037.signature);
     expect(curve.verify.EdDSA!(key.publicKey, input, decodeBase64Url(rfc8037.signature)!)).toBe(true);
   });
 });

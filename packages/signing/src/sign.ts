@@ -28,9 +28,30 @@ export function signIntent(intent: Intent, privateKey: SigningKey): DetachedSign
 
 /** Signs bytes that canonicalize() returned; `type` must be the envelope's, or no verifier takes them. */
 export function signEnvelope(bytes: Uint8Array, type: string, key: SigningKey): DetachedSignature {
+  const { typ, header, input } = unsigned(bytes, type, key);
+  return detached(bytes, typ, header, key, key.privateKey.sign(input));
+}
+
+/** The same without keeping this thread. */
+export async function signEnvelopeAsync(bytes: Uint8Array, type: string, key: SigningKey): Promise<DetachedSignature> {
+  const { typ, header, input } = unsigned(bytes, type, key);
+  return detached(bytes, typ, header, key, await key.privateKey.signAsync(input));
+}
+
+function unsigned(bytes: Uint8Array, type: string, key: SigningKey) {
   const typ = typOf(type);
   const header = protectedHeader(key, typ);
-  const signature = toBase64Url(key.privateKey.sign(signingInput(header, bytes)));
+  return { typ, header, input: signingInput(header, bytes) };
+}
+
+function detached(
+  bytes: Uint8Array,
+  typ: string,
+  header: string,
+  key: SigningKey,
+  made: Uint8Array,
+): DetachedSignature {
+  const signature = toBase64Url(made);
   return {
     protected: header,
     signature,

@@ -41,6 +41,11 @@ export class PrivateKey {
     return this.#signer.sign(message);
   }
 
+  /** On another thread where there is one: for whoever has other work to do meanwhile. */
+  signAsync(message: Uint8Array): Promise<Uint8Array> {
+    return this.#signer.signAsync(message);
+  }
+
   /** The one way out for the seed. */
   reveal(): Uint8Array {
     return Uint8Array.from(this.#seed);

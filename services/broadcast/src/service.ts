@@ -147,6 +147,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     senderId: options.serviceId,
     quoteWindowMs: options.quoteWindowMs,
     limits,
+    inHand: { posts: 0 },
     clock,
   };
   const read = { backbone, book, rows, run, clock };

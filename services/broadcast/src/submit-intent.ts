@@ -18,7 +18,7 @@ import {
   toRfc3339,
 } from "@outcry/protocol";
 import { type Selection, type RegistryIndex, selectTargets } from "@outcry/selection";
-import { type SigningKey, signEnvelope } from "@outcry/signing";
+import { type DetachedSignature, type SigningKey, signEnvelope, signEnvelopeAsync } from "@outcry/signing";
 import { type BackendLimits, type IntentCost, NO_COST, costOf } from "./backend-limits.js";
 
 export interface SubmitDeps {
@@ -29,6 +29,8 @@ export interface SubmitDeps {
   senderId: string;
   quoteWindowMs: number;
   limits: BackendLimits;
+  /** Posts of this process that are not answered yet. */
+  inHand: { posts: number };
   clock: Clock;
 }
 
@@ -52,10 +54,15 @@ export type SubmittedIntent = Pick<LoadedIntent, "id" | "record" | "intent">;
 
 /** Throws OutcryError: deadline_invalid, validation_failed, no_eligible_nodes, targets_too_many, rate_limited, record_full, dependency_unavailable. */
 export async function submitIntent(deps: SubmitDeps, submission: Submission): Promise<SubmitResult> {
+  deps.inHand.posts += 1;
+  return recordIntent(deps, submission).finally(() => (deps.inHand.posts -= 1));
+}
+
+async function recordIntent(deps: SubmitDeps, submission: Submission): Promise<SubmitResult> {
   const id = intentId(submission.backendId, submission.idempotencyKey);
   const bodyDigest = digestOf(canonicalize(submission.request));
 
-  const fresh = prepareIntent(deps, submission, id, bodyDigest);
+  const fresh = await prepareIntent(deps, submission, id, bodyDigest);
   if (fresh.kind === "refused") {
     // Yesterday's body may be refused today, yet its replay is answered as it was.
     const earlier = await readRecorded(deps, id);
@@ -109,7 +116,12 @@ function replayOf(earlier: SubmittedIntent, bodyDigest: string): SubmitResult {
 
 type Prepared = { kind: "ready"; record: IntentRecord; intent: Intent } | { kind: "refused"; error: OutcryError };
 
-function prepareIntent(deps: SubmitDeps, submission: Submission, id: string, bodyDigest: string): Prepared {
+async function prepareIntent(
+  deps: SubmitDeps,
+  submission: Submission,
+  id: string,
+  bodyDigest: string,
+): Promise<Prepared> {
   try {
     const { request } = submission;
     const nowMs = deps.clock.now();
@@ -123,7 +135,7 @@ function prepareIntent(deps: SubmitDeps, submission: Submission, id: string, bod
     const routing = request.routing ?? {};
     const selection = targetsOf(selectTargets(deps.registry, needOf(intent.payload), routing));
     const bytes = canonicalize(intent); // from here on the bytes are the message
-    const { jws, digest } = signEnvelope(bytes, "intent", deps.signingKey);
+    const { jws, digest } = await sign(deps, bytes);
     return {
       kind: "ready",
       intent,
@@ -146,6 +158,15 @@ function prepareIntent(deps: SubmitDeps, submission: Submission, id: string, bod
     if (error instanceof OutcryError && !error.temporary) return { kind: "refused", error };
     throw error;
   }
+}
+
+/**
+ * A third of what a POST costs this thread. With others in hand it goes to another thread; a lone one would only wait longer for the
+ * two switches than the signature takes.
+ */
+function sign({ inHand, signingKey }: SubmitDeps, bytes: Uint8Array): DetachedSignature | Promise<DetachedSignature> {
+  const alone = inHand.posts === 1;
+  return alone ? signEnvelope(bytes, "intent", signingKey) : signEnvelopeAsync(bytes, "intent", signingKey);
 }
 
 function targetsOf(selection: Selection): Extract<Selection, { kind: "selected" }> {

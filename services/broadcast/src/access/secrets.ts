@@ -1,7 +1,7 @@
 // Texts that grant something: `<kind>_<26 characters of the id>_<43 characters of base64url>`. The id part finds the record,
 // the whole text is compared by its SHA-256 in constant time.
 
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import { type IdPrefix, toBase64Url } from "@outcry/protocol";
 
 export type SecretKind = "ock" | "oci"; // Outcry key, Outcry invite
@@ -16,7 +16,7 @@ export interface NewSecret {
 export function newSecret(kind: SecretKind, id: string): NewSecret {
   const random = toBase64Url(crypto.getRandomValues(new Uint8Array(32)));
   const secret = `${kind}_${id.slice(id.indexOf("_") + 1)}_${random}`;
-  return { secret, sha256: hashOf(secret).toString("base64url") };
+  return { secret, sha256: hashOf(secret) };
 }
 
 /** The id that a secret of this kind belongs to; undefined for any other text. */
@@ -26,9 +26,9 @@ export function idOfSecret(kind: SecretKind, prefix: IdPrefix, secret: string): 
 }
 
 export function isSecretOf(secret: string, storedSha256: string): boolean {
-  const given = hashOf(secret);
-  const stored = Buffer.from(storedSha256, "base64url");
+  const given = Buffer.from(hashOf(secret));
+  const stored = Buffer.from(storedSha256);
   return stored.length === given.length && timingSafeEqual(given, stored);
 }
 
-const hashOf = (secret: string): Buffer => createHash("sha256").update(secret).digest();
+const hashOf = (secret: string): string => hash("sha256", secret, "base64url");
