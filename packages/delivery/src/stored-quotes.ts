@@ -1,7 +1,7 @@
 // The quotes of one intent as QUOTES holds them, and what became of each.
 
 import { type Backbone, readAll } from "@outcry/backbone";
-import { type EventData, type Quote, STREAMS, SUBJECTS, TOPICS } from "@outcry/protocol";
+import { type Event, type EventData, type Quote, STREAMS, SUBJECTS, TOPICS } from "@outcry/protocol";
 import type { LoadedIntent } from "./intent-book.js";
 import { decodeEvent } from "./read-topic.js";
 import { QUOTE_SIGNATURE_HEADER } from "./intake-job.js";
@@ -46,37 +46,55 @@ export type QuoteOutcome =
   | { kind: "received"; received: EventData<"QUOTE_RECEIVED"> }
   | { kind: "refused"; code: string; detail: string };
 
+type QuoteName = Pick<StoredQuote, "quoteId" | "nodeId">;
+
 /** Outcome by quote id; a quote that is missing here is still being judged. */
-export async function quoteOutcomes(
+export function quoteOutcomes(
   backbone: Backbone,
   intent: LoadedIntent,
-  quotes: readonly Pick<StoredQuote, "quoteId" | "nodeId">[],
+  quotes: readonly QuoteName[],
 ): Promise<Map<string, QuoteOutcome>> {
-  const outcomes = new Map<string, QuoteOutcome>();
-  let createdSeq = 0;
-  for await (const stored of readAll(backbone, STREAMS.events, { filter: intent.topic })) {
-    createdSeq ||= stored.seq;
-    const event = decodeEvent(stored.data);
-    if (event.type !== "QUOTE_RECEIVED") continue;
-    const received = event.data as EventData<"QUOTE_RECEIVED">;
-    outcomes.set(received.quote_id, { kind: "received", received });
-  }
-  // Refusals concern the node alone and stand on its own topic; nothing there is older than the intent.
-  const nodes = new Set(quotes.filter(({ quoteId }) => !outcomes.has(quoteId)).map(({ nodeId }) => nodeId));
-  for (const node of nodes) await readRefusals(backbone, node, createdSeq, outcomes);
-  return outcomes;
+  return new OutcomeReader(backbone, intent).read(quotes);
 }
 
-async function readRefusals(
-  backbone: Backbone,
-  node: string,
-  fromSeq: number,
-  outcomes: Map<string, QuoteOutcome>,
-): Promise<void> {
-  for await (const stored of readAll(backbone, STREAMS.events, { filter: TOPICS.node(node), fromSeq })) {
-    const event = decodeEvent(stored.data);
-    if (event.type !== "QUOTE_REFUSED") continue;
-    const { quote_id, code, detail } = event.data as EventData<"QUOTE_REFUSED">;
-    outcomes.set(quote_id, { kind: "refused", code, detail });
+/** For whoever looks again and again: each look reads what was told since the one before. */
+export class OutcomeReader {
+  readonly #backbone: Backbone;
+  readonly #topic: string;
+  readonly #outcomes = new Map<string, QuoteOutcome>();
+  /** The first event of the intent: nothing on its nodes' topics is older than it. */
+  #createdSeq = 0;
+  /** Last sequence read, by topic. */
+  readonly #seen = new Map<string, number>();
+
+  constructor(backbone: Backbone, { topic }: LoadedIntent) {
+    this.#backbone = backbone;
+    this.#topic = topic;
+  }
+
+  async read(quotes: readonly QuoteName[]): Promise<Map<string, QuoteOutcome>> {
+    await this.#readOn(this.#topic, 0, ({ type, data }, seq) => {
+      this.#createdSeq ||= seq;
+      if (type !== "QUOTE_RECEIVED") return;
+      const received = data as EventData<"QUOTE_RECEIVED">;
+      this.#outcomes.set(received.quote_id, { kind: "received", received });
+    });
+    // Refusals concern the node alone and stand on its own topic.
+    const missing = quotes.filter(({ quoteId }) => !this.#outcomes.has(quoteId));
+    for (const node of new Set(missing.map(({ nodeId }) => nodeId)))
+      await this.#readOn(TOPICS.node(node), this.#createdSeq, ({ type, data }) => {
+        if (type !== "QUOTE_REFUSED") return;
+        const { quote_id, code, detail } = data as EventData<"QUOTE_REFUSED">;
+        this.#outcomes.set(quote_id, { kind: "refused", code, detail });
+      });
+    return this.#outcomes;
+  }
+
+  async #readOn(topic: string, fromSeq: number, take: (event: Event, seq: number) => void): Promise<void> {
+    const from = Math.max(fromSeq, (this.#seen.get(topic) ?? 0) + 1);
+    for await (const { data, seq } of readAll(this.#backbone, STREAMS.events, { filter: topic, fromSeq: from })) {
+      take(decodeEvent(data), seq);
+      this.#seen.set(topic, seq);
+    }
   }
 }

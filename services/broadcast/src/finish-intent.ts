@@ -6,11 +6,11 @@ import {
   type EventLog,
   type IntentBook,
   type LoadedIntent,
+  OutcomeReader,
   countDeliveries,
   decodeEndRecord,
   decodeEvent,
   foldIntent,
-  quoteOutcomes,
   readTopic,
   storedQuotes,
   tellRecovered,
@@ -40,7 +40,7 @@ import { tellAmendments } from "./tell-amendments.js";
 // How long the end event waits for quotes that are still being judged: a killed worker's job runs again after about 10 s.
 const JUDGED_WITHIN_MS = 30_000;
 const JUDGED_POLL_MS = 25; // doubles up to
-const JUDGED_POLL_MAX_MS = 400;
+const JUDGED_POLL_MAX_MS = 1_600;
 
 export interface FinishDeps {
   backbone: Backbone;
@@ -109,9 +109,13 @@ async function quotesJudged(deps: FinishDeps, intent: LoadedIntent, end: EndReco
   const stored = await storedQuotes(deps.backbone, intent.id);
   const counting = stored.filter((quote) => quote.seq <= end.quotes_through && quote.storedMs <= intent.deadlineMs);
   const untilMs = deps.clock.now() + JUDGED_WITHIN_MS;
-  for (let pollMs = JUDGED_POLL_MS; counting.length > 0 && deps.clock.now() < untilMs;) {
-    const outcomes = await quoteOutcomes(deps.backbone, intent, counting);
-    if (counting.every(({ quoteId }) => outcomes.has(quoteId))) return;
+  // Behind a backlog many ends wait at once: none of them may read its whole topic at each look.
+  const reader = new OutcomeReader(deps.backbone, intent);
+  let waiting = counting;
+  for (let pollMs = JUDGED_POLL_MS; waiting.length > 0 && deps.clock.now() < untilMs;) {
+    const outcomes = await reader.read(waiting);
+    waiting = waiting.filter(({ quoteId }) => !outcomes.has(quoteId));
+    if (waiting.length === 0) return;
     await new Promise((resolve) => setTimeout(resolve, pollMs));
     pollMs = Math.min(2 * pollMs, JUDGED_POLL_MAX_MS);
   }

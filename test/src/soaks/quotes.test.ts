@@ -173,7 +173,7 @@ describe("quotes that were told to be stored, while Redis and the intake worker 
 });
 
 describe("the checker", () => {
-  const rules = Object.keys(PLANTS).filter((rule) => /quote/.test(rule));
+  const rules = Object.keys(PLANTS).filter((rule) => /quote/.test(rule) && rule !== "superseded_quote_counted"); // nothing is amended here
 
   test.each(rules)("finds a planted %s", (rule) => {
     const planted = structuredClone(part());
