@@ -228,7 +228,11 @@ describe("what a killed process had in hand", () => {
     });
     expect(to.about(intent)).toHaveLength(SCHEDULE_MS.length + 1);
     expect(JSON.parse(Buffer.from(letter!.data).toString())).toMatchObject({ attempts: 4, cause: "answered 500" });
-    const { data } = await attemptsOf(id);
+    // The letter is written first.
+    const data = await eventually(async () => {
+      const told = (await attemptsOf(id)).data;
+      return told.length > SCHEDULE_MS.length && told;
+    });
     expect(data.map(({ attempt, outcome }) => `${attempt} ${outcome}`)).toEqual([
       "4 dead",
       "3 retrying",

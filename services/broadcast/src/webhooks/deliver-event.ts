@@ -59,7 +59,9 @@ export async function deliverEvent(deps: DeliverDeps, at: DeliverAt, message: Co
   const { stored } = message;
   const webhook = deps.book.webhooks.get(at.webhookId)?.value;
   if (webhook === undefined || !webhook.enabled) throw new RetryLater(PAUSED_MS);
-  const event = publicEvent(stored.data);
+  const event = readEvent(stored);
+  // No attempt could make it readable, and the many deliveries that attempts may need would keep it for hours.
+  if ("cause" in event) return giveUp(deps, at, stored, { count: message.deliveryCount, cause: event.cause });
   if (webhook.types.length > 0 && !webhook.types.includes(event.type)) return;
 
   const failed = message.isRedelivery ? await deps.table.failures(at.consumer, stored.seq) : undefined;
@@ -74,6 +76,14 @@ export async function deliverEvent(deps: DeliverDeps, at: DeliverAt, message: Co
   }
   if (sent.told.status === GONE) return gone(deps, webhook, told);
   return failedAttempt(deps, at, webhook, stored, told);
+}
+
+function readEvent({ data }: Stored): ReturnType<typeof publicEvent> | { cause: string } {
+  try {
+    return publicEvent(data);
+  } catch (error) {
+    return { cause: String(error) };
+  }
 }
 
 type Told = Omit<WebhookAttempt, "outcome" | "next_attempt">;
