@@ -232,7 +232,9 @@ describe("a consumer", () => {
     expect(Date.now() - began).toBeLessThan(3_000); // by the nak, not by the ack wait
   });
 
-  test("gives back in the order of the stream, also to one that asked for more than there was", async () => {
+  const inOrder = (seqs: readonly number[]) => expect(seqs).toEqual(seqs.toSorted((one, other) => one - other));
+
+  test("begins what was given back in the order of the stream, also behind one that asked for more than there was", async () => {
     await fill(24);
     let stopped = () => undefined as void;
     const stopping = new Promise<void>((resolve) => (stopped = resolve));
@@ -241,7 +243,7 @@ describe("a consumer", () => {
       ackWaitMs: 5_000,
       handler: async ({ stored }) => {
         await stopping;
-        await sleep(stored.seq % 2); // some at once, some a moment later
+        await sleep(40 * (stored.seq % 3)); // some at once, some a moment later
         throw away();
       },
     });
@@ -250,12 +252,27 @@ describe("a consumer", () => {
     stopped();
     await ended;
     const order: number[] = [];
-    consume({ concurrency: 1, handler: async ({ stored }) => void order.push(stored.seq) });
-    await eventually(() => order.length === 24);
-    const halves = [order.filter((seq) => seq % 2 === 0), order.filter((seq) => seq % 2 === 1)];
-    expect(halves.map((half) => half.join())).toEqual(
-      halves.map((half) => half.toSorted((one, other) => one - other).join()),
-    );
+    consume({ ackWaitMs: 5_000, handler: async ({ stored }) => void order.push(stored.seq) });
+    await fill(6, 24);
+    await eventually(() => order.length === 30);
+    inOrder(order);
+  });
+
+  test("begins what a killed process had in hand in the order of the stream, before anything new", async () => {
+    const dying = await server.connect();
+    const handled: number[] = [];
+    const consumer = consume({ ackWaitMs: 300, handler: () => new Promise(() => undefined) }, dying);
+    for (let wave = 0; wave < 8; wave++) {
+      await fill(3, 3 * wave);
+      await sleep(35); // their acks are asked for, and run out, at times of their own
+    }
+    await eventually(() => consumer.inHand === 24);
+    await dying.close();
+    await sleep(900);
+    await fill(6, 24);
+    consume({ ackWaitMs: 300, handler: async ({ stored }) => void handled.push(stored.seq) });
+    await eventually(() => handled.length === 30);
+    inOrder(handled);
   });
 
   test("stops at once when it has hardly begun", async () => {

@@ -1,5 +1,6 @@
 // A durable pull consumer whose handler may fail in every way: done → acked; dependency away → kept in hand; broken → tried
-// again after a pause; tried too often → set aside by `onExhausted`. Nothing stalls, outages spend no deliveries.
+// again after a pause; tried too often → set aside by `onExhausted`. Nothing stalls, outages spend no deliveries. What the process
+// before had in hand is begun in the order of the stream.
 
 import { setMaxListeners } from "node:events";
 import { OutcryError, isTemporary } from "@outcry/protocol";
@@ -20,6 +21,7 @@ const HOLD_FIRST_MS = 100; // between two tries of a message in hand
 const HOLD_MAX_MS = 2_000;
 const REBUILD_MAX_MS = 5_000; // between two tries to find the stream again
 const STOP_WITHIN_MS = 10_000;
+const LEFT_PAUSE_MS = 100; // a server on the way to its disk is seldom silent for longer between two messages that wait
 const CAUSES_MAX = 1_000; // remembered failures; an older one is reported without its cause
 
 export interface ConsumedMessage {
@@ -85,8 +87,14 @@ class Consumer implements RunningConsumer {
   readonly #inHand = new Map<number, InHand>();
   readonly #causes = new Map<number, Error>();
   readonly #stopping = new AbortController();
-  /** What is given back while a pull may still be open: given back at once, it would come here again, and behind what follows it. */
-  #givenBack: Map<number, string> | undefined = new Map();
+  /** Replies to what is given back while a pull may still be open: given back at once, it would come here again. */
+  #givenBack: string[] | undefined = [];
+  /**
+   * What the process before had in hand. It comes before anything new, but in the order in which its acks ran out, or in which the
+   * server took it back. Undefined once it is begun.
+   */
+  #left: { seq: number; begin: () => void }[] | undefined = [];
+  #leftPause: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #slotFreed: (() => void) | undefined;
 
@@ -115,10 +123,11 @@ class Consumer implements RunningConsumer {
   async stop(withinMs: number = STOP_WITHIN_MS): Promise<void> {
     this.#stopping.abort();
     this.#slotFreed?.();
+    this.#beginLeft();
     await this.#running;
-    for (const [, reply] of [...(this.#givenBack ?? [])].toSorted(([one], [other]) => one - other))
-      this.#reply(reply, "-NAK");
+    const givenBack = this.#givenBack ?? [];
     this.#givenBack = undefined;
+    for (const reply of givenBack) this.#giveBack(reply);
     const finished = Promise.all([...this.#inHand.values()].map((held) => held.done));
     await Promise.race([finished, pause(withinMs)]);
     for (const [seq, held] of this.#inHand) {
@@ -169,7 +178,7 @@ class Consumer implements RunningConsumer {
     const delivered = storedFromDelivery(message);
     if (delivered === undefined || message.reply === undefined) return;
     const { stored, deliveryCount } = delivered;
-    if (this.#stopping.signal.aborted) return this.#giveBack(stored.seq, message.reply);
+    if (this.#stopping.signal.aborted) return this.#giveBack(message.reply);
     const held = this.#inHand.get(stored.seq);
     if (held !== undefined) {
       held.reply = message.reply; // redelivered although it is in hand: NATS was away for longer than the ack wait
@@ -178,7 +187,25 @@ class Consumer implements RunningConsumer {
     const keepAlive = setInterval(() => this.#reply(entry.reply, REPLIES.working), this.#shape.ackWaitMs / 3);
     const entry: InHand = { reply: message.reply, keepAlive, done: Promise.resolve() };
     this.#inHand.set(stored.seq, entry);
-    entry.done = this.#work(entry, { stored, deliveryCount, isRedelivery: deliveryCount > 1 });
+    entry.done = this.#begin(entry, { stored, deliveryCount, isRedelivery: deliveryCount > 1 });
+  }
+
+  #begin(held: InHand, message: ConsumedMessage): Promise<void> {
+    if (!message.isRedelivery) this.#beginLeft();
+    if (this.#left === undefined) return this.#work(held, message);
+    clearTimeout(this.#leftPause);
+    this.#leftPause = setTimeout(() => this.#beginLeft(), LEFT_PAUSE_MS);
+    const left = this.#left;
+    return new Promise((resolve) => {
+      left.push({ seq: message.stored.seq, begin: () => resolve(this.#work(held, message)) });
+    });
+  }
+
+  #beginLeft(): void {
+    clearTimeout(this.#leftPause);
+    const left = this.#left ?? [];
+    this.#left = undefined;
+    for (const { begin } of left.toSorted((one, other) => one.seq - other.seq)) begin();
   }
 
   async #work(held: InHand, message: ConsumedMessage): Promise<void> {
@@ -265,14 +292,14 @@ class Consumer implements RunningConsumer {
   #settle(seq: number, held: InHand, verdict: string): void {
     clearInterval(held.keepAlive);
     this.#inHand.delete(seq);
-    if (verdict === "-NAK") this.#giveBack(seq, held.reply);
+    if (verdict === "-NAK") this.#giveBack(held.reply);
     else this.#reply(held.reply, verdict);
   }
 
-  /** For another process, in the order of the stream. */
-  #giveBack(seq: number, reply: string): void {
+  /** For another process. */
+  #giveBack(reply: string): void {
     if (this.#givenBack === undefined) this.#reply(reply, "-NAK");
-    else this.#givenBack.set(seq, reply);
+    else this.#givenBack.push(reply);
   }
 
   /** Not sent while NATS is away: then the message comes again, and handling it is idempotent. */

@@ -1,8 +1,9 @@
-// Rebuilds what Redis held from the record (DESIGN "Rebuild"): rows and timers of intents without an end, timers of running
-// replays, and quotes without an outcome back into the intake queue. Runs under the lease of @outcry/jobs; nothing else writes meanwhile.
+// Rebuilds what Redis held from the record (DESIGN "Rebuild"): rows and timers of intents that were told and have no end, timers of
+// running replays, and quotes without an outcome back into the intake queue. Runs under the lease of @outcry/jobs; nothing else writes
+// meanwhile.
 
 import { type Backbone, type Stored, readAll, seqAtTime } from "@outcry/backbone";
-import type { IntakeJob, IntakeQueue, RebuildRow, RebuildWriter } from "@outcry/jobs";
+import type { IntakeJob, IntakeQueue, Rebuilt, RebuildRow, RebuildWriter } from "@outcry/jobs";
 import {
   type Clock,
   type Event,
@@ -15,8 +16,8 @@ import {
   parseTopic,
 } from "@outcry/protocol";
 import { decodeEvent } from "./read-topic.js";
-import { type FoldedIntent, foldIntent } from "./fold-intent.js";
-import { type LoadedIntent, amendIntent, openIntent } from "./intent-book.js";
+import { foldIntent } from "./fold-intent.js";
+import { type LoadedIntent, amendIntent, openIntent, revisionsOf } from "./intent-book.js";
 import { type IntakeJobData, intakeJob } from "./intake-job.js";
 import { readReplays } from "./replay-record.js";
 
@@ -34,9 +35,9 @@ export interface RebuildDeps {
   log: Log;
 }
 
-export async function rebuildFromRecord(deps: RebuildDeps, write: RebuildWriter): Promise<void> {
+export async function rebuildFromRecord(deps: RebuildDeps, write: RebuildWriter): Promise<Rebuilt> {
   const { clock, log } = deps;
-  const open = await openIntents(deps);
+  const { open, throughSeq } = await openIntents(deps);
   const sinceMs = Math.min(
     clock.now() - QUOTES_WITHOUT_OUTCOME_MS,
     ...[...open.values()].map((intent) => intent.storedMs - LIMITS.clockSkewMs),
@@ -45,7 +46,8 @@ export async function rebuildFromRecord(deps: RebuildDeps, write: RebuildWriter)
 
   const rows: RebuildRow[] = [];
   for (const intent of open.values()) {
-    rows.push(rowOf(intent, histories.get(intent.id) ?? [], clock.now()));
+    const row = rowOf(intent, histories.get(intent.id) ?? [], clock.now());
+    if (row !== undefined) rows.push(row);
     if (rows.length === ROWS_PER_WRITE) await write.putRows(rows.splice(0));
   }
   await write.putRows(rows);
@@ -54,12 +56,15 @@ export async function rebuildFromRecord(deps: RebuildDeps, write: RebuildWriter)
   const requeued = await requeueQuotes(deps, judged, sinceMs);
   // An empty record is the first start; anything else was lost by Redis, which an operator wants to know.
   log[open.size + requeued > 0 ? "warn" : "info"]({ intents: open.size, quotes: requeued }, "rebuilt from the record");
+  return { throughSeq };
 }
 
 /** One pass: an end takes its intent out again, so only open ones are held. */
-async function openIntents({ backbone, log }: RebuildDeps): Promise<Map<string, LoadedIntent>> {
+async function openIntents({ backbone, log }: RebuildDeps) {
   const open = new Map<string, LoadedIntent>();
+  let throughSeq = 0;
   for await (const stored of readAll(backbone, STREAMS.intents)) {
+    throughSeq = stored.seq;
     const id = parseIntentSubject(stored.subject);
     if (id === undefined) continue;
     if (stored.subject.endsWith(".end")) open.delete(id);
@@ -71,7 +76,7 @@ async function openIntents({ backbone, log }: RebuildDeps): Promise<Map<string, 
       if (intent !== undefined) open.set(id, intent);
     }
   }
-  return open;
+  return { open, throughSeq };
 }
 
 /** What cannot be read was or will be set aside by the consumer of its stream: a rebuild goes on without it. */
@@ -103,8 +108,14 @@ async function readHistories({ backbone, log }: RebuildDeps, open: Map<string, L
   return { histories, judged };
 }
 
-function rowOf(intent: LoadedIntent, history: Event[], nowMs: number): RebuildRow {
-  const folded = upToDate(intent, foldIntent(intent.record.targets, history));
+/**
+ * Of the newest revision that is told: what is not told yet is on its dispatcher's way, which tells it before it sends. A row ahead of
+ * that would be sent for by its timers, and answered, before the log says that there is anything to answer.
+ */
+function rowOf(newest: LoadedIntent, history: Event[], nowMs: number): RebuildRow | undefined {
+  const folded = foldIntent(newest.record.targets, history);
+  if (!folded.created) return undefined;
+  const intent = revisionsOf(newest).findLast(({ revision }) => revision <= folded.revision)!;
   const deliveries = intent.record.targets.map((node) => folded.deliveries.get(node)!);
   // Fan-out may have begun without its event: the first attempt counts as made as soon as a row exists.
   const attempt = Math.max(1, folded.attempt);
@@ -119,10 +130,6 @@ function rowOf(intent: LoadedIntent, history: Event[], nowMs: number): RebuildRo
     retryDueMs: nowMs + (folded.broadcasted ? ANSWER_MS : UNDISPATCHED_MS),
   };
 }
-
-/** An amendment that is not told yet has begun no delivery: they are as of an intent that was just posted. */
-const upToDate = (intent: LoadedIntent, folded: FoldedIntent): FoldedIntent =>
-  folded.revision === intent.revision ? folded : foldIntent(intent.record.targets, []);
 
 async function requeueQuotes(deps: RebuildDeps, judged: ReadonlySet<string>, sinceMs: number): Promise<number> {
   const { backbone, queue, log } = deps;

@@ -3,6 +3,7 @@ import { canMove, DELIVERY_STATES, FINAL_STATES, packDelivery, silentLog, system
 import { isRebuildNeeded, type RedisStore } from "./connect.js";
 import { createDeliveryRows, type DeliveryRows, type RecordResult } from "./delivery-rows.js";
 import { createRun, withRebuild } from "./run-marker.js";
+import type { RebuildRow, RebuildWriter } from "./rebuild-writer.js";
 import { startTestRedis, type TestRedis } from "./redis-server.fixture.js";
 import { createTimers } from "./timers.js";
 
@@ -27,7 +28,13 @@ beforeEach(async () => {
 
 const at = (id: string, revision = 0) => ({ id, revision });
 const open = (intentId: string, targets = NODES.slice(0, 4)) =>
-  rows.open({ intent: at(intentId), targets, deadlineMs: DEADLINE, retryDueMs: RETRY });
+  rows.open({ intent: at(intentId), seq: 1, targets, deadlineMs: DEADLINE, retryDueMs: RETRY });
+const rebuilding =
+  (row?: RebuildRow, throughSeq = 0) =>
+  async (write: RebuildWriter) => {
+    if (row !== undefined) await write.putRow(row);
+    return { throughSeq };
+  };
 const recordOne = async (
   intentId: string,
   ...updates: Parameters<DeliveryRows["record"]>[0][number]["updates"]
@@ -264,6 +271,7 @@ describe("an amended intent", () => {
   const reopen = (id: string, revision: number) =>
     rows.open({
       intent: at(id, revision),
+      seq: 1 + revision,
       targets: NODES.slice(0, 2),
       deadlineMs: DEADLINE + 1,
       retryDueMs: RETRY + 1,
@@ -357,7 +365,7 @@ describe("lost data", () => {
     const before = await rows.read("int_k");
     if (before.kind !== "open") throw new Error("no row");
     await store.client.flushall();
-    await withRebuild({ store, log: silentLog, rebuild: (write) => write.putRow({ ...before.row, retryDueMs: 5 }) });
+    await withRebuild({ store, log: silentLog, rebuild: rebuilding({ ...before.row, retryDueMs: 5 }) });
     expect(await rows.read("int_k")).toEqual(before);
     expect((await timersOf("int_k")).sort()).toEqual(["deadline:int_k", "retry:int_k:3"]);
   });
@@ -370,9 +378,23 @@ describe("lost data", () => {
     if (lost.kind !== "open") throw new Error("no row");
     await store.client.flushall();
     const { ending: _lost, ...row } = lost.row;
-    await withRebuild({ store, log: silentLog, rebuild: (write) => write.putRow({ ...row, retryDueMs: 5 }) });
+    await withRebuild({ store, log: silentLog, rebuild: rebuilding({ ...row, retryDueMs: 5 }) });
     expect((await rows.isEnding("int_l")).ending).toBeUndefined();
     await rows.beginEnding(at("int_l"), { outcome: "closed", by: "y", atMs: 2 });
     expect((await rows.isEnding("int_l")).ending).toBe(true);
+  });
+
+  test("what was recorded before a rebuild is opened as unsure: of its end no tombstone tells", async () => {
+    await store.client.flushall();
+    await withRebuild({ store, log: silentLog, rebuild: rebuilding(undefined, 7) });
+    const openAt = (id: string, seq: number) =>
+      rows.open({ intent: at(id), seq, targets: NODES.slice(0, 2), deadlineMs: DEADLINE, retryDueMs: RETRY });
+    expect(await openAt("int_m", 7)).toBe("unsure");
+    expect(await openAt("int_m", 7)).toBe("exists");
+    expect((await rows.isEnding("int_m")).ending).toBeUndefined();
+    expect(await openAt("int_n", 8)).toBe("opened");
+    expect((await rows.isEnding("int_n")).ending).toBe(false);
+    await rows.finishEnd("int_m");
+    expect(await openAt("int_m", 7)).toBe("ended");
   });
 });

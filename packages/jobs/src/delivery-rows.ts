@@ -60,11 +60,16 @@ export interface DeliveryRow {
 /** `ended`: a tombstone. `unknown`: no row; read the record. */
 export type Absent = { kind: "ended" | "unknown" };
 
-/** `opened` also where an earlier revision's row began anew. `ending`: of this very revision. `superseded`: by a later one. */
-export type OpenResult = "opened" | "exists" | "ending" | "superseded" | "ended";
+/**
+ * `opened` also where an earlier revision's row began anew. `unsure`: opened, but it may have ended before Redis lost its data; only the
+ * record knows. `ending`: of this very revision. `superseded`: by a later one.
+ */
+export type OpenResult = "opened" | "unsure" | "exists" | "ending" | "superseded" | "ended";
 
 export interface OpenDeliveries {
   intent: IntentRef;
+  /** Of INTENTS: where this revision is recorded; 0 = unknown. */
+  seq: number;
   targets: string[];
   deadlineMs: number;
   /** When those without an answer get attempt 2. */
@@ -153,7 +158,7 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
   }
 
   const rows: DeliveryRows = {
-    async open({ intent, targets, deadlineMs, retryDueMs, attempted = true }) {
+    async open({ intent, seq, targets, deadlineMs, retryDueMs, attempted = true }) {
       const intentId = intent.id;
       const attempts = attempted ? 1 : 0;
       const states = Buffer.alloc(targets.length, packDelivery({ state: "pending", attempts }));
@@ -162,6 +167,7 @@ export function createDeliveryRows({ store, clock }: { store: RedisStore; clock:
       const args = [
         intentId,
         intent.revision,
+        seq,
         targets.join("\n"),
         states,
         targets.length,

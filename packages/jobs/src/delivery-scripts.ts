@@ -1,14 +1,15 @@
 // The scripts of the delivery rows. A row is one hash: t targets joined by newlines, s one byte per node (low nibble state,
 // high nibble attempts), o open deliveries, a attempt, d deadline, v the revision (absent = 0), e the ending (JSON) and w the revision
-// that it ends, r when a rebuild made it; or only x, the tombstone of an ended one.
+// that it ends, r when an ending of it may have been lost with Redis' data; or only x, the tombstone of an ended one.
 // KEYS: run marker, row, due timers [, claims]. First element of each reply: what was found.
 
 import { packDelivery } from "@outcry/protocol";
 import { guardedScript } from "./scripts.js";
 
 /**
- * KEYS: also the claims. ARGV: intent, revision, targets, states, open, attempt, deadline, then pairs of due time and timer. A row of an
- * earlier revision begins anew: its timers go, and an ending that can no longer be recorded, since the record expects the revision it knew.
+ * KEYS: also the claims. ARGV: intent, revision, sequence, targets, states, open, attempt, deadline, then pairs of due time and timer. A row
+ * of an earlier revision begins anew: its timers go, and an ending that can no longer be recorded, since the record expects the revision it
+ * knew. "unsure": opened, but what is recorded up to that sequence may have ended before Redis lost its data.
  */
 export const OPEN = guardedScript(`
 local row = redis.call('HMGET', KEYS[2], 's', 'v', 'a', 'e', 'w', 'x')
@@ -24,10 +25,12 @@ if row[1] then
   redis.call('HDEL', KEYS[4], unpack(timers))
   redis.call('HDEL', KEYS[2], 'e', 'w')
 elseif row[6] then return 'ended' end
-redis.call('HSET', KEYS[2], 't', ARGV[3], 's', ARGV[4], 'o', ARGV[5], 'a', ARGV[6], 'd', ARGV[7])
+redis.call('HSET', KEYS[2], 't', ARGV[4], 's', ARGV[5], 'o', ARGV[6], 'a', ARGV[7], 'd', ARGV[8])
 if revision > 0 then redis.call('HSET', KEYS[2], 'v', ARGV[2]) end
-for i = 8, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end
-return 'opened'`);
+for i = 9, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end
+if row[1] or tonumber(ARGV[3]) > tonumber(string.match(redis.call('GET', KEYS[1]), '^%d+')) then return 'opened' end
+redis.call('HSET', KEYS[2], 'r', '1')
+return 'unsure'`);
 
 /** Lua pattern: a delivery that has not answered the first attempt. */
 const UNANSWERED = `[^${(["acked", "quoted", "declined", "rejected"] as const)

@@ -17,6 +17,8 @@ beforeAll(async () => {
 afterAll(() => redis.remove());
 beforeEach(() => store.client.flushall());
 
+const READ = { throughSeq: 3 };
+
 const row = (intentId: string): RebuildRow => ({
   intentId,
   revision: 0,
@@ -38,11 +40,12 @@ describe("a rebuild", () => {
   test("runs in one process while the others wait, and shows nothing before it is whole", async () => {
     const middle = gate();
     let rebuilds = 0;
-    const rebuild = async (write: RebuildWriter): Promise<void> => {
+    const rebuild = async (write: RebuildWriter) => {
       rebuilds++;
       await write.putRow(row("int_1"));
       await middle.opened;
       await write.putRow(row("int_2"));
+      return READ;
     };
     const both = [store, other].map((each) => withRebuild({ store: each, rebuild, log: silentLog }));
     await eventually(async () => (await store.client.exists("dlv:int_1")) === 1);
@@ -64,11 +67,15 @@ describe("a rebuild", () => {
       store: dying,
       log: silentLog,
       leaseMs: 300,
-      rebuild: (write) => write.putRow(row("int_dead")).then(() => stuck.opened),
+      rebuild: (write) => write.putRow(row("int_dead")).then(() => stuck.opened.then(() => READ)),
     });
     await eventually(async () => (await store.client.exists("dlv:int_dead")) === 1);
     dying.client.disconnect();
-    const outcome = await withRebuild({ store, log: silentLog, rebuild: (write) => write.putRow(row("int_live")) });
+    const outcome = await withRebuild({
+      store,
+      log: silentLog,
+      rebuild: (write) => write.putRow(row("int_live")).then(() => READ),
+    });
     expect(outcome.kind).toBe("rebuilt");
     expect(await store.client.exists("dlv:int_dead")).toBe(0);
     expect(await store.client.zrange("due", "0", "-1")).toEqual(["retry:int_live:2", "deadline:int_live"]);
@@ -86,6 +93,7 @@ describe("a rebuild", () => {
         await write.putRow(row("int_1"));
         if (runs === 1) await other.client.flushall();
         await write.putRow(row("int_2"));
+        return READ;
       },
     });
     expect(outcome.kind).toBe("rebuilt");
@@ -101,6 +109,7 @@ describe("a rebuild", () => {
       async rebuild(write) {
         await write.putRow(row("int_1"));
         if (++runs === 1) await other.client.flushall();
+        return READ;
       },
     });
     expect(runs).toBe(2);
@@ -110,7 +119,7 @@ describe("a rebuild", () => {
   test("throws what the rebuild itself throws and lets another try at once", async () => {
     const broken = withRebuild({ store, log: silentLog, rebuild: () => Promise.reject(new Error("no record")) });
     await expect(broken).rejects.toThrow("no record");
-    expect((await withRebuild({ store: other, log: silentLog, rebuild: async () => undefined })).kind).toBe("rebuilt");
+    expect((await withRebuild({ store: other, log: silentLog, rebuild: async () => READ })).kind).toBe("rebuilt");
   });
 
   test("is done once for many calls that need it, which then run again", async () => {
@@ -121,6 +130,7 @@ describe("a rebuild", () => {
       async rebuild(write) {
         runs++;
         await write.putRow(row("int_1"));
+        return READ;
       },
     });
     const rows = createDeliveryRows({ store, clock: systemClock });
@@ -144,6 +154,7 @@ describe("a rebuild", () => {
             await store.health.whenUp();
           }
           await write.putRow(row("int_2"));
+          return READ;
         },
       });
     await attempt().catch(attempt);

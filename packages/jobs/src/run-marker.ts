@@ -1,5 +1,6 @@
-// The run marker says that Redis holds everything the record implies. It is set last by a rebuild and lost with the data;
-// every script checks it. One process rebuilds under a lease, the others wait (DESIGN "Rebuild").
+// The run marker says that Redis holds everything the record implies, and up to which sequence of INTENTS a rebuild has read it: of
+// what ended before, no tombstone tells. It is set last by a rebuild and lost with the data; every script checks it. One process
+// rebuilds under a lease, the others wait (DESIGN "Rebuild").
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,10 +21,15 @@ const LEASE_MS = 5_000; // a holder that died is replaced after this
 const POLL_MS = 100;
 const REPEATS_MAX = 5; // data lost again and again within one operation is an outage, not a rebuild
 
+export interface Rebuilt {
+  /** The last sequence of INTENTS that was read, 0 for an empty record. */
+  throughSeq: number;
+}
+
 export interface RunOptions {
   store: RedisStore;
   /** Writes every open intent of the record; called again from the start when Redis loses data meanwhile. */
-  rebuild(write: RebuildWriter): Promise<void>;
+  rebuild(write: RebuildWriter): Promise<Rebuilt>;
   log: Log;
   leaseMs?: number;
   signal?: AbortSignal;
@@ -37,7 +43,7 @@ const RELEASE = leasedScript(`redis.call('DEL', KEYS[1])`);
 
 /** Marks an empty Redis as complete: right only where the record is empty too. */
 export async function createRun(store: RedisStore): Promise<string> {
-  await translated(store.client.set(RUN_KEY, randomUUID(), "NX"));
+  await translated(store.client.set(RUN_KEY, runId(0, randomUUID()), "NX"));
   return (await readRun(store))!;
 }
 
@@ -60,8 +66,7 @@ export async function withRebuild(options: RunOptions): Promise<RunOutcome> {
       continue;
     }
     try {
-      await rebuildLeased(options, token, leaseMs);
-      return { kind: "rebuilt", runId: token };
+      return { kind: "rebuilt", runId: await rebuildLeased(options, token, leaseMs) };
     } catch (error) {
       if (!(error instanceof LeaseLost)) throw error;
       log.warn({}, "redis lost its data or the lease during the rebuild; starting again");
@@ -69,8 +74,11 @@ export async function withRebuild(options: RunOptions): Promise<RunOutcome> {
   }
 }
 
-/** The token becomes the run id: the marker appears in the same step in which the lease goes. */
-async function rebuildLeased({ store, rebuild, log }: RunOptions, token: string, leaseMs: number): Promise<void> {
+/** Scripts read the sequence in front. */
+const runId = (throughSeq: number, token: string): string => `${throughSeq}:${token}`;
+
+/** The marker appears in the same step in which the lease goes. Returns its run id. */
+async function rebuildLeased({ store, rebuild, log }: RunOptions, token: string, leaseMs: number): Promise<string> {
   const startedAt = performance.now();
   log.info({}, "redis holds no run marker; rebuilding it from the record");
   const renewal = setInterval(() => {
@@ -81,9 +89,11 @@ async function rebuildLeased({ store, rebuild, log }: RunOptions, token: string,
   }, leaseMs / 3);
   try {
     await clearRows(store, token);
-    await rebuild(createRebuildWriter(store, token));
-    held(await runScript(store, COMMIT, { keys: [LEASE_KEY, RUN_KEY], args: [token, token] }));
+    const { throughSeq } = await rebuild(createRebuildWriter(store, token));
+    const id = runId(throughSeq, token);
+    held(await runScript(store, COMMIT, { keys: [LEASE_KEY, RUN_KEY], args: [token, id] }));
     log.info({ duration_ms: Math.round(performance.now() - startedAt) }, "redis is rebuilt");
+    return id;
   } catch (error) {
     await runScript(store, RELEASE, { keys: [LEASE_KEY], args: [token] }).catch(() =>
       log.debug({}, "rebuild lease left to expire"),

@@ -218,7 +218,7 @@ describe("running timers", () => {
     const keeper = createRunKeeper({
       store,
       log: silentLog,
-      rebuild: (write) => write.putTimer({ kind: "end", intentId: "int_again" }, 1),
+      rebuild: (write) => write.putTimer({ kind: "end", intentId: "int_again" }, 1).then(() => ({ throughSeq: 0 })),
     });
     start(async (claim) => void ran.push(claim.intentId), { onRebuildNeeded: keeper.ensure });
     await store.client.flushall();

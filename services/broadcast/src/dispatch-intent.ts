@@ -28,7 +28,7 @@ export async function dispatchIntent(deps: DispatchDeps, stored: Stored, repeate
   const intent = deps.book.adopt(stored);
   await appendCreated(deps, intent);
   if (intent.revision > 0) return; // amended before it was sent: the amendment is on its way to this place
-  await dispatch(deps, intent, repeated);
+  await dispatch(deps, intent, stored.seq, repeated);
 }
 
 /** What was sent before it is taken back by it: its deliveries begin anew, at the same nodes. */
@@ -37,10 +37,11 @@ export async function dispatchAmendment(deps: DispatchDeps, stored: Stored): Pro
   await appendCreated(deps, intent);
   await tellAmendments(deps, intent);
   // The newest alone is sent, whichever message brought us here.
-  await dispatch(deps, intent, true);
+  await dispatch(deps, intent, intent.changedSeq, true);
 }
 
-async function dispatch(deps: DispatchDeps, intent: LoadedIntent, repeated: boolean): Promise<void> {
+/** `seq`: where the revision is recorded. */
+async function dispatch(deps: DispatchDeps, intent: LoadedIntent, seq: number, repeated: boolean): Promise<void> {
   const startedMs = deps.clock.now();
   if (await hasEnded(deps, intent, repeated)) return;
 
@@ -48,16 +49,19 @@ async function dispatch(deps: DispatchDeps, intent: LoadedIntent, repeated: bool
   const opened = await deps.run.during(() =>
     deps.rows.open({
       intent,
+      seq,
       targets: intent.record.targets,
       deadlineMs: intent.deadlineMs,
       retryDueMs: deps.clock.now() + deps.ackTimeoutMs,
       attempted: inTime,
     }),
   );
-  if (opened !== "opened" && opened !== "exists") return; // what ends it, or amends it, tells the rest
+  if (opened === "unsure" && (await readEnd(deps.backbone, intent.id)) !== undefined)
+    return deps.run.during(() => deps.rows.finishEnd(intent.id));
+  if (opened === "ending" || opened === "superseded" || opened === "ended") return; // what ends it, or amends it, tells the rest
   if (!inTime) return; // the deadline's timer writes the end
 
-  const nodes = opened === "opened" ? intent.record.targets : await stillPending(deps, intent);
+  const nodes = opened === "exists" ? await stillPending(deps, intent) : intent.record.targets;
   if (nodes === undefined) return; // ending: what is left to tell is told with the end
   await fanOut(deps, intent, 1, nodes);
   await appendBroadcasted(deps, intent, repeated || opened === "exists" || !isFresh(deps, intent));

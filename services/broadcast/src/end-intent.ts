@@ -128,6 +128,7 @@ async function beginEnding(
     await deps.run.during(() =>
       deps.rows.open({
         intent,
+        seq: intent.changedSeq,
         targets: intent.record.targets,
         deadlineMs: intent.deadlineMs,
         retryDueMs: intent.deadlineMs,
