@@ -5,6 +5,8 @@ import type { Backbone } from "./connect.js";
 import { runConsumer } from "./consume.js";
 import type { ConsumeOptions, RunningConsumer } from "./consume.js";
 import { askJetStream } from "./jetstream.js";
+import { PullInbox, ensureConsumer } from "./pull.js";
+import { RetryLater } from "./retry-later.js";
 import { bytes, eventually, makeStream, sleep, startNats, text } from "./nats-server.fixture.js";
 import type { TestServer } from "./nats-server.fixture.js";
 
@@ -252,7 +254,7 @@ describe("a consumer", () => {
     stopped();
     await ended;
     const order: number[] = [];
-    consume({ ackWaitMs: 5_000, handler: async ({ stored }) => void order.push(stored.seq) });
+    consume({ ackWaitMs: 5_000, inOrder: true, handler: async ({ stored }) => void order.push(stored.seq) });
     await fill(6, 24);
     await eventually(() => order.length === 30);
     inOrder(order);
@@ -260,19 +262,39 @@ describe("a consumer", () => {
 
   test("begins what a killed process had in hand in the order of the stream, before anything new", async () => {
     const dying = await server.connect();
-    const handled: number[] = [];
-    const consumer = consume({ ackWaitMs: 300, handler: () => new Promise(() => undefined) }, dying);
-    for (let wave = 0; wave < 8; wave++) {
-      await fill(3, 3 * wave);
-      await sleep(35); // their acks are asked for, and run out, at times of their own
+    const shape = { stream: "T", durable: "worker", filters: ["t.>"], ackWaitMs: 300 };
+    await ensureConsumer(dying, shape);
+    await fill(24);
+    const replies: string[] = [];
+    const inbox = new PullInbox(dying, shape, ({ reply }) => void replies.push(reply!));
+    await inbox.pull(24, new AbortController().signal);
+    // Their acks run out one after another, the last one first.
+    for (const reply of replies.toReversed()) {
+      dying.publish(reply, bytes("+WPI"));
+      await sleep(5);
     }
-    await eventually(() => consumer.inHand === 24);
     await dying.close();
-    await sleep(900);
     await fill(6, 24);
-    consume({ ackWaitMs: 300, handler: async ({ stored }) => void handled.push(stored.seq) });
+    const handled: number[] = [];
+    consume({ inOrder: true, handler: async ({ stored }) => void handled.push(stored.seq) });
     await eventually(() => handled.length === 30);
     inOrder(handled);
+  });
+
+  test("does not wait for ever for what was left behind and waits for a retry", async () => {
+    await fill(1);
+    const consumer = consume({
+      handler: () => {
+        throw new RetryLater(60_000);
+      },
+    });
+    await eventually(async () => consumer.inHand === 0 && (await unsettled()) === 1);
+    await consumer.stop();
+    await fill(3, 1);
+    const handled: number[] = [];
+    consume({ inOrder: true, handler: async ({ stored }) => void handled.push(stored.seq) });
+    await eventually(() => handled.length === 3);
+    expect(handled).toEqual([2, 3, 4]);
   });
 
   test("stops at once when it has hardly begun", async () => {

@@ -1,13 +1,14 @@
 // A durable pull consumer whose handler may fail in every way: done → acked; dependency away → kept in hand; broken → tried
-// again after a pause; tried too often → set aside by `onExhausted`. Nothing stalls, outages spend no deliveries. What the process
-// before had in hand is begun in the order of the stream.
+// again after a pause; tried too often → set aside by `onExhausted`. Nothing stalls, outages spend no deliveries.
 
 import { setMaxListeners } from "node:events";
 import { OutcryError, isTemporary } from "@outcry/protocol";
 import type { Log } from "@outcry/protocol";
 import type { Backbone } from "./connect.js";
 import type { Incoming } from "./headers.js";
-import { PullInbox, ensureConsumer } from "./pull.js";
+import { consumerPlace } from "./consumers.js";
+import { LeftBehind } from "./left-behind.js";
+import { MAX_ACK_PENDING, PullInbox, ensureConsumer } from "./pull.js";
 import type { ConsumerShape } from "./pull.js";
 import { RetryLater } from "./retry-later.js";
 import { storedFromDelivery } from "./stored.js";
@@ -21,7 +22,7 @@ const HOLD_FIRST_MS = 100; // between two tries of a message in hand
 const HOLD_MAX_MS = 2_000;
 const REBUILD_MAX_MS = 5_000; // between two tries to find the stream again
 const STOP_WITHIN_MS = 10_000;
-const LEFT_PAUSE_MS = 100; // a server on the way to its disk is seldom silent for longer between two messages that wait
+const LEFT_MARGIN_MS = 1_000; // beyond the ack wait; what has not come again by then waits for a retry of its own
 const CAUSES_MAX = 1_000; // remembered failures; an older one is reported without its cause
 
 export interface ConsumedMessage {
@@ -44,6 +45,11 @@ export interface ConsumeOptions {
   readonly ackPendingMax?: number;
   /** Of a consumer that is made; default: the first one. The same at each start. */
   readonly startSeq?: number;
+  /**
+   * For a consumer that one process runs at a time: what the process before had in hand is begun in the order of the stream, before
+   * anything new. At the start, up to `ackPendingMax` messages are held for that.
+   */
+  readonly inOrder?: boolean;
   /** Resolves when what the handler needs answers; nothing is pulled before. */
   readonly gate?: () => Promise<void>;
   /**
@@ -89,18 +95,15 @@ class Consumer implements RunningConsumer {
   readonly #stopping = new AbortController();
   /** Replies to what is given back while a pull may still be open: given back at once, it would come here again. */
   #givenBack: string[] | undefined = [];
-  /**
-   * What the process before had in hand. It comes before anything new, but in the order in which its acks ran out, or in which the
-   * server took it back. Undefined once it is begun.
-   */
-  #left: { seq: number; begin: () => void }[] | undefined = [];
-  #leftPause: NodeJS.Timeout | undefined;
+  /** Undefined once everything that was left behind is begun. */
+  #left: LeftBehind | undefined;
   #running: Promise<void> = Promise.resolve();
   #slotFreed: (() => void) | undefined;
 
   constructor(backbone: Backbone, options: ConsumeOptions) {
     this.#backbone = backbone;
     this.#options = options;
+    this.#left = options.inOrder ? new LeftBehind() : undefined;
     this.#shape = {
       stream: options.stream,
       durable: options.durable,
@@ -123,7 +126,7 @@ class Consumer implements RunningConsumer {
   async stop(withinMs: number = STOP_WITHIN_MS): Promise<void> {
     this.#stopping.abort();
     this.#slotFreed?.();
-    this.#beginLeft();
+    this.#beginAll();
     await this.#running;
     const givenBack = this.#givenBack ?? [];
     this.#givenBack = undefined;
@@ -163,10 +166,14 @@ class Consumer implements RunningConsumer {
     await this.#backbone.health.whenUp(signal);
     await this.#untilStopped(gate?.());
     if (this.#inHand.size >= concurrency) await this.#untilStopped(this.#freeSlot());
-    if (!known && !signal.aborted) await ensureConsumer(this.#backbone, this.#shape);
+    if (!known && !signal.aborted) {
+      await ensureConsumer(this.#backbone, this.#shape);
+      await this.#askWhatIsLeft();
+    }
     if (signal.aborted) return "lost";
 
-    const end = await inbox.pull(concurrency - this.#inHand.size, signal);
+    const room = this.#left === undefined ? concurrency : (this.#shape.ackPendingMax ?? MAX_ACK_PENDING);
+    const end = await inbox.pull(room - this.#inHand.size, signal);
     if (end === "paused") await this.#untilStopped(pause(RETRY_FIRST_MS));
     if (end !== "lost") return "known";
     this.counters.rebuilt++;
@@ -191,21 +198,25 @@ class Consumer implements RunningConsumer {
   }
 
   #begin(held: InHand, message: ConsumedMessage): Promise<void> {
-    if (!message.isRedelivery) this.#beginLeft();
     if (this.#left === undefined) return this.#work(held, message);
-    clearTimeout(this.#leftPause);
-    this.#leftPause = setTimeout(() => this.#beginLeft(), LEFT_PAUSE_MS);
-    const left = this.#left;
     return new Promise((resolve) => {
-      left.push({ seq: message.stored.seq, begin: () => resolve(this.#work(held, message)) });
+      this.#left!.add(message.stored.seq, () => resolve(this.#work(held, message)));
+      if (this.#left!.complete) this.#beginAll();
     });
   }
 
-  #beginLeft(): void {
-    clearTimeout(this.#leftPause);
-    const left = this.#left ?? [];
+  async #askWhatIsLeft(): Promise<void> {
+    if (this.#left === undefined || this.#left.known) return;
+    const place = await consumerPlace(this.#backbone, this.#shape.stream, this.#shape.durable);
+    this.#left.expect(place?.inHand ?? 0, place?.deliveredSeq ?? 0);
+    if (this.#left.complete) return this.#beginAll();
+    void this.#untilStopped(pause(this.#shape.ackWaitMs + LEFT_MARGIN_MS)).then(() => this.#beginAll());
+  }
+
+  #beginAll(): void {
+    const left = this.#left;
     this.#left = undefined;
-    for (const { begin } of left.toSorted((one, other) => one.seq - other.seq)) begin();
+    left?.beginAll();
   }
 
   async #work(held: InHand, message: ConsumedMessage): Promise<void> {

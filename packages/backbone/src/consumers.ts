@@ -6,6 +6,8 @@ import { JS, askJetStream, refusal } from "./jetstream.js";
 export interface ConsumerPlace {
   /** Everything of the filter below this is acknowledged. */
   readonly nextSeq: number;
+  /** The last one that was delivered for the first time. */
+  readonly deliveredSeq: number;
   /** Not delivered yet. */
   readonly waiting: number;
   /** Delivered, not acknowledged. */
@@ -14,6 +16,7 @@ export interface ConsumerPlace {
 
 interface ConsumerInfo {
   readonly ack_floor: { readonly stream_seq: number };
+  readonly delivered: { readonly stream_seq: number };
   readonly num_pending: number;
   readonly num_ack_pending: number;
 }
@@ -26,8 +29,13 @@ export async function consumerPlace(
 ): Promise<ConsumerPlace | undefined> {
   const answer = await askJetStream<ConsumerInfo>(backbone, `CONSUMER.INFO.${stream}.${durable}`);
   if (answer.kind === "ok") {
-    const { ack_floor, num_pending, num_ack_pending } = answer.value;
-    return { nextSeq: ack_floor.stream_seq + 1, waiting: num_pending, inHand: num_ack_pending };
+    const { ack_floor, delivered, num_pending, num_ack_pending } = answer.value;
+    return {
+      nextSeq: ack_floor.stream_seq + 1,
+      deliveredSeq: delivered.stream_seq,
+      waiting: num_pending,
+      inHand: num_ack_pending,
+    };
   }
   if (answer.error.err_code === JS.consumerNotFound) return undefined;
   throw refusal(answer.error, `reading consumer ${durable} of ${stream}`);

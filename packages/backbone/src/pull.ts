@@ -10,7 +10,7 @@ const NS_PER_MS = 1_000_000;
 const PULL_EXPIRES_MS = 10_000; // an idle pull is renewed this often
 const HEARTBEAT_MS = 1_000;
 const SILENCE_MS = 3_500; // three heartbeats missed: the consumer or its leader is gone
-const MAX_ACK_PENDING = 256; // over all processes: several times what one holds, so that a stuck one holds up no other
+export const MAX_ACK_PENDING = 256; // over all processes: several times what one holds, so that a stuck one holds up no other
 
 export interface ConsumerShape {
   readonly stream: string;

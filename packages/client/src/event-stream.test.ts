@@ -300,4 +300,18 @@ describe("a consumer", () => {
     expect(states.filter(({ kind }) => kind === "ended")).toHaveLength(2);
     await expect(follow({ signal: AbortSignal.abort(new Error("before")) }).next()).rejects.toThrow("before");
   });
+
+  test("leaves no timer behind that would keep a program alive, also when messages are under way as it ends", async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+    const before = timers();
+    for (let round = 0; round < 20; round++) {
+      const stream = follow({ from: "start" });
+      gateway.append("A");
+      await stream.next();
+      for (let more = 0; more < 50; more++) gateway.append("B");
+      await stream.return();
+    }
+    await sleep(100); // shorter than the silence that ends a connection
+    expect(timers()).toBeLessThanOrEqual(before + 1); // this test's own
+  });
 });

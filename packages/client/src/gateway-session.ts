@@ -92,6 +92,7 @@ class Session {
   }
 
   #onFrame(frame: string): void {
+    if (this.#done) return; // still under way when this side closed
     this.#sawLife();
     for (const message of readFrame(frame)) {
       if (this.#done) return;

@@ -159,6 +159,7 @@ class Runner implements RunningWebhooks {
       deliveryLimit: attemptsMax * DELIVERIES_PER_ATTEMPT,
       ackPendingMax: LIMITS.webhookPendingMax,
       startSeq: start_seq,
+      inOrder: true, // a claim says whose it is
       gate,
       handler: (message) => line.deliver(message),
       onExhausted: (stored, deliveries, cause) => setAside(id, stored, deliveries, cause),
