@@ -70,7 +70,7 @@ test("waiting messages are bounded: beyond that nothing new comes", async () => 
   consume(handler, { ackPendingMax: 4 });
   await eventually(async () => (await consumerPlace(backbone, "T", "one"))?.inHand === 4);
   expect(seen).toEqual(["1", "2", "3", "4"]);
-  expect(await consumerPlace(backbone, "T", "one")).toEqual({ nextSeq: 1, waiting: 6, inHand: 4 });
+  expect(await consumerPlace(backbone, "T", "one")).toEqual({ nextSeq: 1, deliveredSeq: 4, waiting: 6, inHand: 4 });
 });
 
 test("begins at a sequence, is listed, and is deleted with its place", async () => {

@@ -4,17 +4,18 @@ import type { Command } from "./command.js";
 import { COMMANDS, SHARED_OPTIONS } from "./command-table.js";
 import { EXIT_MEANINGS } from "./exit-codes.js";
 
-const NAME_WIDTH = 18;
+const NAME_GAP = 2;
 const OPTION_WIDTH = 30;
 
 /** All commands, or those of one noun. */
 export function overview(noun: string | undefined): string {
   const ofNoun = Object.entries(COMMANDS).filter(([name]) => name === noun || name.startsWith(`${noun ?? ""} `));
   const shown = ofNoun.length > 0 ? ofNoun : Object.entries(COMMANDS);
+  const width = Math.max(...shown.map(([name]) => name.length)) + NAME_GAP;
   return [
     "Usage: outcry <command> [options]",
     "",
-    ...shown.map(([name, { summary }]) => `  outcry ${name.padEnd(NAME_WIDTH)}${summary}`),
+    ...shown.map(([name, { summary }]) => `  outcry ${name.padEnd(width)}${summary}`),
     "",
     "outcry <command> --help tells its options and an example.",
     `Exit codes: ${exitCodes()}.`,

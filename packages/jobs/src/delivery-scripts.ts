@@ -28,7 +28,7 @@ elseif row[6] then return 'ended' end
 redis.call('HSET', KEYS[2], 't', ARGV[4], 's', ARGV[5], 'o', ARGV[6], 'a', ARGV[7], 'd', ARGV[8])
 if revision > 0 then redis.call('HSET', KEYS[2], 'v', ARGV[2]) end
 for i = 9, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end
-if row[1] or tonumber(ARGV[3]) > tonumber(string.match(redis.call('GET', KEYS[1]), '^%d+')) then return 'opened' end
+if row[1] or tonumber(ARGV[3]) > tonumber(string.match(redis.call('GET', KEYS[1]), '^(%d+):') or '0') then return 'opened' end
 redis.call('HSET', KEYS[2], 'r', '1')
 return 'unsure'`);
 
