@@ -7,7 +7,7 @@ import path from "node:path";
 import { findServers, ServersNotFound } from "../infra/servers/dist/index.js";
 
 // With `--soak` first: the soaks, fault and history tests alone, at the size of OUTCRY_SOAK (default 10 times that of `npm test`);
-// with `--soak --only <name>` one of them. docs/soak.md has the names.
+// with `--soak --only <name>` one of them. docs/soak.md has the names. One at a time: two of them starve each other.
 
 const root = path.resolve(import.meta.dirname, "..");
 const [first, ...rest] = process.argv.slice(2);
@@ -25,12 +25,13 @@ process.stdout.write(`${counts.passed} passed, ${failed} failed\n`);
 process.exitCode = failed > 0 || counts.passed === 0 ? 1 : 0;
 
 function soakArguments([flag, name, ...others]) {
-  if (flag !== "--only") return ["test/dist/(soaks|faults)/", "histories", ...rest];
+  const alone = "--runInBand";
+  if (flag !== "--only") return [alone, "test/dist/(soaks|faults)/", "histories", ...rest];
   if (!/^[a-z-]+$/.test(name ?? "")) {
     process.stderr.write("--only needs the name of a soak: docs/soak.md\n");
     process.exit(2);
   }
-  return [`(test/dist/(soaks|faults)|ws-gateway/dist)/${name}\\.test\\.js$`, ...others];
+  return [alone, `(test/dist/(soaks|faults)|ws-gateway/dist)/${name}\\.test\\.js$`, ...others];
 }
 
 async function findTestServers() {
