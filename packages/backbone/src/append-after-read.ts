@@ -16,6 +16,8 @@ export type AppendedOnce =
   | { readonly kind: "appended"; readonly seq: number }
   /** It had been stored before. */
   | { readonly kind: "found"; readonly seq: number }
+  /** Another event with this `msgId` is: it was not stored. */
+  | { readonly kind: "excluded"; readonly seq: number }
   /** One of `notBehind` is there: it was not stored. */
   | { readonly kind: "too_late"; readonly seq: number };
 
@@ -23,6 +25,8 @@ export type EventEntry = Pick<AppendEntry, "subject" | "data" | "headers"> & {
   readonly eventId: string;
   /** Ids of events that close the subject to this one. */
   readonly notBehind?: readonly string[];
+  /** Shared by events of several subjects that exclude each other, for as long as the server remembers it. Default: the event's id. */
+  readonly msgId?: string;
 };
 
 /** Reads the whole subject, looks for the event, appends it when it is absent. Conflicts with other writers repeat that. */
@@ -31,7 +35,7 @@ export async function appendAfterRead(
   event: EventEntry,
 ): Promise<AppendedOnce> {
   const { backbone, appender } = deps;
-  const { subject, data, eventId, notBehind = [] } = event;
+  const { subject, data, eventId, notBehind = [], msgId = eventId } = event;
   const headers = { ...event.headers, [EVENT_ID_HEADER]: eventId };
   let seen = 0;
   for (let tries = 0; tries < TRIES_MAX; tries++) {
@@ -42,9 +46,9 @@ export async function appendAfterRead(
       seen = stored.seq;
     }
     // With the id, for a writer that takes it for its first time: its append without an expectation must meet this one.
-    const appended = await appender.append({ subject, data, headers, msgId: eventId, expectLast: { seq: seen } });
+    const appended = await appender.append({ subject, data, headers, msgId, expectLast: { seq: seen } });
     if (appended.kind === "appended") return appended;
-    if (appended.kind === "duplicate") return { kind: "found", seq: appended.seq };
+    if (appended.kind === "duplicate") return { kind: msgId === eventId ? "found" : "excluded", seq: appended.seq };
     if (tries > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_WAIT_MS * Math.random()));
   }
   throw new OutcryError(

@@ -284,4 +284,18 @@ describe("an event that must be stored once", () => {
     expect(kinds.filter((kind) => kind === "appended")).toHaveLength(11);
     expect((await streamHead(backbone, "T")).lastSeq).toBe(11);
   });
+
+  test("excludes an event of another subject that shares its message id, whoever comes first", async () => {
+    const other = await server.connect();
+    const deps = [appender, createAppender(other, { stream: "T" })].map((one) => ({ backbone, appender: one }));
+    for (let round = 0; round < 20; round++) {
+      const msgId = `decision-${round}`;
+      const [one, two] = await Promise.all([
+        appendAfterRead(deps[0]!, { ...event(`evt_a${round}`), msgId }),
+        appendAfterRead(deps[1]!, { ...event(`evt_b${round}`), subject: "t.other", msgId }),
+      ]);
+      expect([one.kind, two.kind].toSorted()).toEqual(["appended", "excluded"]);
+    }
+    expect((await streamHead(backbone, "T")).lastSeq).toBe(20);
+  });
 });

@@ -14,10 +14,12 @@ export interface AppendEventOptions {
   repeated?: boolean;
   /** Id of the intent behind whose end it must not stand. The topic is then read each time. */
   beforeEndOf?: string;
+  /** What only one event tells, whatever its type and topic: of two writers at a time one is too late. */
+  decides?: string;
 }
 
-/** `ended`: it was not appended, since the intent's end is on the topic. */
-export type EventAppended = { kind: "in_log" | "ended" };
+/** `ended`: it was not appended, since the intent's end is on the topic. `decided`: one that decides the same was there before, perhaps itself. */
+export type EventAppended = { kind: "in_log" | "ended" | "decided" };
 
 export interface EventLog {
   append(event: Event, options?: AppendEventOptions): Promise<EventAppended>;
@@ -33,7 +35,7 @@ export function createEventLog(deps: { backbone: Backbone; appender: Appender })
   const { backbone, appender } = deps;
   return {
     appendDecided: (topic, decide) => appendDecided(deps, topic, decide),
-    async append(event, { first = false, repeated = false, beforeEndOf } = {}) {
+    async append(event, { first = false, repeated = false, beforeEndOf, decides } = {}) {
       const data = encoder.encode(JSON.stringify(event));
       if (EVENTS[event.type].repeats) {
         await appender.append({ subject: event.topic, data });
@@ -41,19 +43,21 @@ export function createEventLog(deps: { backbone: Backbone; appender: Appender })
       }
       if ((repeated && !first) || beforeEndOf !== undefined) {
         const notBehind = beforeEndOf === undefined ? [] : endEventIds(beforeEndOf);
-        const entry = { subject: event.topic, data, eventId: event.id, notBehind };
+        const msgId = decides ?? event.id;
+        const entry = { subject: event.topic, data, eventId: event.id, notBehind, msgId };
         const { kind } = await appendAfterRead({ backbone, appender }, entry);
+        if (kind === "excluded") return { kind: "decided" };
         return { kind: kind === "too_late" ? "ended" : "in_log" };
       }
       const headers = { [EVENT_ID_HEADER]: event.id };
-      await appender.append({
+      const { kind } = await appender.append({
         subject: event.topic,
         data,
         headers,
-        msgId: event.id,
+        msgId: decides ?? event.id,
         ...(first ? { expectFirst: true } : {}),
       });
-      return { kind: "in_log" };
+      return { kind: decides !== undefined && kind === "duplicate" ? "decided" : "in_log" };
     },
   };
 }

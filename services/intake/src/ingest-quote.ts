@@ -173,8 +173,8 @@ async function announce(
     },
     { topic: intent.topic, traceId: intent.intent.trace_id, key: [quote.id], clock: deps.clock },
   );
-  await deps.events.append(event, { repeated });
-  tellNode(deps, nodeId, { type: "quote_ranked", intent_id: intent.id, quote_id: quote.id });
+  const { kind } = await deps.events.append(event, { repeated, decides: outcomeOf(quote.id) });
+  if (kind === "in_log") tellNode(deps, nodeId, { type: "quote_ranked", intent_id: intent.id, quote_id: quote.id });
 }
 
 const explain = (quote: Quote, budgetMinor: number | undefined) =>
@@ -206,9 +206,22 @@ async function refuse(
       clock: deps.clock,
     },
   );
-  await deps.events.append(event, { repeated });
-  tellNode(deps, nodeId, { type: "quote_refused", intent_id: intentId, quote_id: quoteId, code: verdict.code, detail });
+  const { kind } = await deps.events.append(event, { repeated, decides: outcomeOf(quoteId) });
+  if (kind === "in_log")
+    tellNode(deps, nodeId, {
+      type: "quote_refused",
+      intent_id: intentId,
+      quote_id: quoteId,
+      code: verdict.code,
+      detail,
+    });
 }
+
+/**
+ * Two workers may judge one quote at a time: a stalled job runs again, a rebuild puts it back. An amendment, or the end, in between lets
+ * them come out otherwise.
+ */
+const outcomeOf = (quoteId: string): string => `outcome:${quoteId}`;
 
 /** A hint, at most once; the durable word is the event. */
 function tellNode(deps: IngestDeps, nodeId: string, notice: Notice): void {
