@@ -69,7 +69,7 @@ export async function startGuarded(
   const failed = new Promise<never>((_, reject) => shell.once("error", reject));
   shell.stdin?.on("error", () => undefined); // the shell ended first; `exited` tells
   const pid = await Promise.race([readPid(shell.stdio[3] as Readable), failed]);
-  failed.catch(() => undefined);
+  failed.catch(() => undefined); // once it runs, its end tells: a later error is of a signal to one that is gone
   return { pid, exited, hasExited: () => ended };
 }
 

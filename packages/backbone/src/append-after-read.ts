@@ -16,7 +16,7 @@ export type AppendedOnce =
   | { readonly kind: "appended"; readonly seq: number }
   /** It had been stored before. */
   | { readonly kind: "found"; readonly seq: number }
-  /** Another event with this `msgId` is: it was not stored. */
+  /** One with this `msgId` is there, another event or this one by another writer: it was not stored. */
   | { readonly kind: "excluded"; readonly seq: number }
   /** One of `notBehind` is there: it was not stored. */
   | { readonly kind: "too_late"; readonly seq: number };

@@ -297,7 +297,7 @@ class Consumer implements RunningConsumer {
       await this.#backbone.health.whenUp(this.#stopping.signal);
       await this.#options.gate?.();
     };
-    await this.#untilStopped(back().catch(() => undefined));
+    await this.#untilStopped(back().catch(() => undefined)); // what is still away, the next try says
   }
 
   #settle(seq: number, held: InHand, verdict: string): void {

@@ -63,7 +63,7 @@ export function createRevoker(deps: { backbone: Backbone; tree: AuthTree; clock:
       }
       // One after another: the later set must arrive last.
       const pushed = last.then(() => push(bySubject));
-      last = pushed.catch(() => undefined);
+      last = pushed.catch(() => undefined); // its caller hears of it; the next set stands alone
       return pushed;
     },
   };

@@ -104,7 +104,7 @@ export async function closeClient(client: Redis): Promise<void> {
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
     });
-    await Promise.race([client.quit().catch(() => undefined), late]);
+    await Promise.race([client.quit().catch(() => undefined), late]); // cut all the same
     clearTimeout(timer);
   }
   client.disconnect();
