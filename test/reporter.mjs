@@ -1,4 +1,5 @@
-// A line per test file as it ends, with its time; a failure's text at once. The counts go to test/run.mjs, which has the last word.
+// A line per test file as it ends, with its time; a failure's text at once, and once more at the end, where it is looked for.
+// The counts go to test/run.mjs, which has the last word.
 
 import path from "node:path";
 
@@ -6,6 +7,8 @@ export default class Reporter {
   #startedAt = Date.now();
   #done = 0;
   #rootDir;
+  /** Texts of the files that failed. */
+  #failures = [];
 
   constructor(globalConfig) {
     this.#rootDir = globalConfig.rootDir;
@@ -22,7 +25,10 @@ export default class Reporter {
     const failed = result.testExecError ? "did not load" : `${result.numFailingTests} failed`;
     const verdict = isFailed(result) ? `FAILED: ${failed}` : `${result.numPassingTests} passed`;
     this.#say(`[${this.#done}/${results.numTotalTestSuites}] ${file} ${verdict} (${seconds} s)`);
-    if (result.failureMessage) process.stdout.write(`${result.failureMessage}\n`);
+    if (!isFailed(result)) return;
+    const text = `${file}\n${result.failureMessage ?? verdict}\n`;
+    process.stdout.write(text);
+    this.#failures.push(text);
   }
 
   onRunComplete(_contexts, results) {
@@ -30,6 +36,7 @@ export default class Reporter {
     if (skipped > 0) this.#say(`${skipped} tests were skipped`);
     // A file that could not be loaded has no tests of its own to count: it is one failure.
     const notLoaded = results.testResults.filter((result) => isFailed(result) && result.numFailingTests === 0).length;
+    for (const text of this.#failures) process.stdout.write(`\n${text}`);
     process.send?.({ passed: results.numPassedTests, failed: results.numFailedTests + notLoaded });
   }
 

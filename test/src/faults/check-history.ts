@@ -16,6 +16,7 @@ import {
   type Say,
   type Violation,
 } from "./history.js";
+import { nodeStory } from "./node-story.js";
 import type { Entry, RecordCopy } from "./record.js";
 
 const ANSWER_RACE_MS = 1_000; // an answer told so shortly before the end may go either way
@@ -96,7 +97,7 @@ function checkIntent(history: History, index: Index, intent: IntentEntry, say: S
     for (const { value } of behind) say("event_behind_end", `${id}: ${value.type}`);
   }
   checkAttempts(history, intent, say);
-  checkDeliveries(history, intent, end, say, add);
+  checkDeliveries(history, index, intent, end, say, add);
   checkRecoveries(intent, end, say, add);
 }
 
@@ -113,6 +114,7 @@ function checkAttempts({ attemptsMax }: History, { id, events }: IntentEntry, sa
 /** Each target in one final state, and none that the log contradicts. */
 function checkDeliveries(
   { attemptsMax, healthy, stalls }: History,
+  index: Index,
   { id, targets, events }: IntentEntry,
   end: Entry<RecordCopy["ends"][number]["value"]>,
   say: Say,
@@ -149,7 +151,8 @@ function checkDeliveries(
     }
     const answered = new Set(["declined", "rejected", "quoted"]);
     // What the end says was answered stands in the log, sooner or (a quote that was being judged) a little later.
-    if (answered.has(state) && state !== later.get(node)!.state) say("state_without_answer", where);
+    if (answered.has(state) && state !== later.get(node)!.state)
+      say("state_without_answer", `${where}: ${nodeStory(index, id, node)}`);
     if (!answered.has(state) && answered.has(log.get(node)!.state)) say("answer_not_counted", where);
   }
 }

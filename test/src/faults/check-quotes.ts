@@ -3,6 +3,7 @@
 import { unpackDeliveries } from "@outcry/delivery";
 import { digestOf, type Event, type EventData, type Quote } from "@outcry/protocol";
 import type { Count, History, Index, Say } from "./history.js";
+import { nodeStory } from "./node-story.js";
 import type { Entry, RecordCopy } from "./record.js";
 
 /** A quote that is stored has one outcome; one that counts was in time, and the reader sees what the log says. */
@@ -92,10 +93,15 @@ export function checkDeadLetters(history: History, index: Index, say: Say, add: 
       continue;
     }
     if (answeredBehind(index, subject, told.get(subject) ?? Infinity)) add("recovered deliveries");
-    else say("dead_letter_of_living", subject);
+    else say("dead_letter_of_living", `${subject}: ${storyOf(index, subject)}`);
   }
   for (const subject of dead) if (!index.dead.has(subject)) say("dead_letter_lost", subject);
 }
+
+const storyOf = (index: Index, subject: string): string => {
+  const [, intentId, node] = subject.split(".");
+  return nodeStory(index, intentId!, node!);
+};
 
 /** The delivery began anew: what became of it later says nothing about this death. */
 function amendedBehind(index: Index, subject: string, toldSeq: number): boolean {
