@@ -1,12 +1,11 @@
 import { OutcryError } from "@outcry/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { EVENT_ID_HEADER, appendAfterRead } from "./append-after-read.js";
 import { createAppender } from "./append.js";
 import type { Appended, Appender } from "./append.js";
 import type { Backbone } from "./connect.js";
 import { bytes, eventually, makeStream, startNats, text } from "./nats-server.fixture.js";
 import type { TestServer } from "./nats-server.fixture.js";
-import { getLast, readAll, streamHead } from "./read.js";
+import { getLast, readAll } from "./read.js";
 
 let server: TestServer;
 let backbone: Backbone;
@@ -248,54 +247,5 @@ describe("appending while the server is killed", () => {
     expect(repeated.filter((kind) => kind !== "appended" && kind !== "exists")).toEqual([]);
     expect((await stored()).toSorted()).toEqual(names.toSorted());
     expect(appender.queued).toBe(0);
-  });
-});
-
-describe("an event that must be stored once", () => {
-  const event = (eventId: string) => ({ subject: "t.topic", data: bytes(eventId), eventId });
-
-  test("is appended when absent and found when a killed writer had stored it", async () => {
-    await appender.append({ subject: "t.topic", data: bytes("other") });
-    expect(await appendAfterRead({ backbone, appender }, event("evt_1"))).toEqual({ kind: "appended", seq: 2 });
-    expect(await appendAfterRead({ backbone, appender }, event("evt_1"))).toEqual({ kind: "found", seq: 2 });
-    expect((await getLast(backbone, "T", "t.topic"))?.headers.last(EVENT_ID_HEADER)).toBe("evt_1");
-  });
-
-  test("is not stored behind an event that closes the subject to it", async () => {
-    await appendAfterRead({ backbone, appender }, event("evt_end"));
-    const late = { ...event("evt_late"), notBehind: ["evt_end"] };
-    expect(await appendAfterRead({ backbone, appender }, late)).toEqual({ kind: "too_late", seq: 1 });
-    expect((await streamHead(backbone, "T")).lastSeq).toBe(1);
-  });
-
-  test("is not doubled by a writer that takes it for its first time and goes by the message id", async () => {
-    const { subject, data } = event("evt_1");
-    await appendAfterRead({ backbone, appender }, event("evt_1"));
-    expect(await appender.append({ subject, data, msgId: "evt_1" })).toEqual({ kind: "duplicate", seq: 1 });
-  });
-
-  test("is stored once by ten writers of it among ten others", async () => {
-    const other = await server.connect();
-    const writers = [appender, createAppender(other, { stream: "T" })];
-    const work = Array.from({ length: 20 }, (_, index) =>
-      appendAfterRead({ backbone, appender: writers[index % 2]! }, event(index < 10 ? "evt_same" : `evt_${index}`)),
-    );
-    const kinds = (await Promise.all(work)).map((outcome) => outcome.kind);
-    expect(kinds.filter((kind) => kind === "appended")).toHaveLength(11);
-    expect((await streamHead(backbone, "T")).lastSeq).toBe(11);
-  });
-
-  test("excludes an event of another subject that shares its message id, whoever comes first", async () => {
-    const other = await server.connect();
-    const deps = [appender, createAppender(other, { stream: "T" })].map((one) => ({ backbone, appender: one }));
-    for (let round = 0; round < 20; round++) {
-      const msgId = `decision-${round}`;
-      const [one, two] = await Promise.all([
-        appendAfterRead(deps[0]!, { ...event(`evt_a${round}`), msgId }),
-        appendAfterRead(deps[1]!, { ...event(`evt_b${round}`), subject: "t.other", msgId }),
-      ]);
-      expect([one.kind, two.kind].toSorted()).toEqual(["appended", "excluded"]);
-    }
-    expect((await streamHead(backbone, "T")).lastSeq).toBe(20);
   });
 });

@@ -1,5 +1,5 @@
-export { appendAfterRead, EVENT_ID_HEADER } from "./append-after-read.js";
-export type { AppendedOnce, EventEntry } from "./append-after-read.js";
+export { createOnceAppender, EVENT_ID_HEADER } from "./append-once.js";
+export type { AppendedOnce, EventEntry, OnceAppender } from "./append-once.js";
 export { createAppender } from "./append.js";
 export type { AppendEntry, Appended, Appender, AppenderOptions } from "./append.js";
 export {

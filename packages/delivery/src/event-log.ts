@@ -1,7 +1,7 @@
 // Appends events to their topics. Each event has one appender; all but NODE_RESPONDED are there exactly once.
 // First time: the server's own window on the event id. Repetition: the topic is read first, since that window is only two minutes long.
 
-import { type Appender, type Backbone, EVENT_ID_HEADER, appendAfterRead } from "@outcry/backbone";
+import { type Appender, type Backbone, EVENT_ID_HEADER, createOnceAppender } from "@outcry/backbone";
 import { END_EVENTS, EVENTS, type Event, type EventType, derivedId } from "@outcry/protocol";
 import { appendDecided, type Decide } from "./append-decided.js";
 
@@ -32,7 +32,8 @@ const endEventIds = (intentId: string): string[] =>
   Object.values(END_EVENTS).map((type: EventType) => derivedId("evt", type, intentId));
 
 export function createEventLog(deps: { backbone: Backbone; appender: Appender }): EventLog {
-  const { backbone, appender } = deps;
+  const { appender } = deps;
+  const once = createOnceAppender(deps);
   return {
     appendDecided: (topic, decide) => appendDecided(deps, topic, decide),
     async append(event, { first = false, repeated = false, beforeEndOf, decides } = {}) {
@@ -45,7 +46,7 @@ export function createEventLog(deps: { backbone: Backbone; appender: Appender })
         const notBehind = beforeEndOf === undefined ? [] : endEventIds(beforeEndOf);
         const msgId = decides ?? event.id;
         const entry = { subject: event.topic, data, eventId: event.id, notBehind, msgId };
-        const { kind } = await appendAfterRead({ backbone, appender }, entry);
+        const { kind } = await once.append(entry);
         if (kind === "excluded") return { kind: "decided" };
         return { kind: kind === "too_late" ? "ended" : "in_log" };
       }

@@ -16,6 +16,8 @@ export interface StoredQuote {
   signature: string;
 }
 
+const READERS_KEPT = 64; // jobs of a worker at a time mostly share their intents; one that is gone reads from the start
+
 const decoder = new TextDecoder();
 
 export async function storedQuotes(backbone: Backbone, intentId: string): Promise<StoredQuote[]> {
@@ -53,11 +55,11 @@ export function quoteOutcomes(
   backbone: Backbone,
   intent: LoadedIntent,
   quotes: readonly QuoteName[],
-): Promise<Map<string, QuoteOutcome>> {
+): Promise<ReadonlyMap<string, QuoteOutcome>> {
   return new OutcomeReader(backbone, intent).read(quotes);
 }
 
-/** For whoever looks again and again: each look reads what was told since the one before. */
+/** For whoever looks again and again: each look reads what was told since the one before, one look at a time. */
 export class OutcomeReader {
   readonly #backbone: Backbone;
   readonly #topic: string;
@@ -66,13 +68,21 @@ export class OutcomeReader {
   #createdSeq = 0;
   /** Last sequence read, by topic. */
   readonly #seen = new Map<string, number>();
+  #last: Promise<unknown> = Promise.resolve();
 
-  constructor(backbone: Backbone, { topic }: LoadedIntent) {
+  constructor(backbone: Backbone, { topic }: Pick<LoadedIntent, "topic">) {
     this.#backbone = backbone;
     this.#topic = topic;
   }
 
-  async read(quotes: readonly QuoteName[]): Promise<Map<string, QuoteOutcome>> {
+  /** Outcomes of these quotes, and others. */
+  read(quotes: readonly QuoteName[]): Promise<ReadonlyMap<string, QuoteOutcome>> {
+    const read = this.#last.then(() => this.#read(quotes));
+    this.#last = read.catch(() => undefined); // its caller hears of it
+    return read;
+  }
+
+  async #read(quotes: readonly QuoteName[]): Promise<ReadonlyMap<string, QuoteOutcome>> {
     await this.#readOn(this.#topic, 0, ({ type, data }, seq) => {
       this.#createdSeq ||= seq;
       if (type !== "QUOTE_RECEIVED") return;
@@ -96,5 +106,23 @@ export class OutcomeReader {
       take(decodeEvent(data), seq);
       this.#seen.set(topic, seq);
     }
+  }
+}
+
+/** Readers of the intents whose quotes are judged again just now: behind a killed worker hundreds of one intent are. */
+export class OutcomeReaders {
+  readonly #backbone: Backbone;
+  readonly #kept = new Map<string, OutcomeReader>(); // in order of use
+
+  constructor(backbone: Backbone) {
+    this.#backbone = backbone;
+  }
+
+  of(intent: Pick<LoadedIntent, "id" | "topic">): OutcomeReader {
+    const reader = this.#kept.get(intent.id) ?? new OutcomeReader(this.#backbone, intent);
+    this.#kept.delete(intent.id);
+    this.#kept.set(intent.id, reader);
+    if (this.#kept.size > READERS_KEPT) this.#kept.delete(this.#kept.keys().next().value!);
+    return reader;
   }
 }

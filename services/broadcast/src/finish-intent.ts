@@ -40,7 +40,7 @@ import { tellAmendments } from "./tell-amendments.js";
 // How long the end event waits for quotes that are still being judged: a killed worker's job runs again after about 10 s.
 const JUDGED_WITHIN_MS = 30_000;
 const JUDGED_POLL_MS = 25; // doubles up to
-const JUDGED_POLL_MAX_MS = 1_600;
+const JUDGED_POLL_MAX_MS = 6_400; // a backlog has many ends wait, and each look reads the topics of the nodes too
 
 export interface FinishDeps {
   backbone: Backbone;

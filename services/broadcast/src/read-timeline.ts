@@ -36,7 +36,7 @@ interface Sources {
   intent: LoadedIntent;
   events: Event[];
   quotes: StoredQuote[];
-  outcomes: Map<string, QuoteOutcome>;
+  outcomes: ReadonlyMap<string, QuoteOutcome>;
 }
 
 export async function readTimeline(

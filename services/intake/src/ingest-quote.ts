@@ -8,8 +8,8 @@ import {
   type IntentBook,
   type LoadedIntent,
   type NodeDirectory,
+  type OutcomeReaders,
   type ResponseLog,
-  quoteOutcomes,
   readEnd,
 } from "@outcry/delivery";
 import type { DeliveryRows, JobContext, RunKeeper } from "@outcry/jobs";
@@ -39,6 +39,7 @@ export interface IngestDeps {
   responses: ResponseLog;
   rows: DeliveryRows;
   run: RunKeeper;
+  outcomes: OutcomeReaders;
   nodes: Pick<NodeDirectory, "keysOf" | "refresh">;
   clock: Clock;
   log: Log;
@@ -113,7 +114,7 @@ async function hasOutcome(
   intent: LoadedIntent | undefined,
   quote: { quoteId: string; nodeId: string },
 ): Promise<boolean> {
-  return intent !== undefined && (await quoteOutcomes(deps.backbone, intent, [quote])).has(quote.quoteId);
+  return intent !== undefined && (await deps.outcomes.of(intent).read([quote])).has(quote.quoteId);
 }
 
 /**

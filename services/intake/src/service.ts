@@ -3,6 +3,7 @@
 import { type AuthFolder, type Stored, INBOX_PREFIXES, connectBackbone, getLast } from "@outcry/backbone";
 import {
   type IntakeJobData,
+  OutcomeReaders,
   type Platform,
   type PlatformOptions,
   connectPlatform,
@@ -72,6 +73,7 @@ export async function startIntake(options: IntakeOptions): Promise<IntakeService
     responses,
     rows,
     run,
+    outcomes: new OutcomeReaders(backbone),
     nodes,
     clock,
     log,
