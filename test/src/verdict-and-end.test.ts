@@ -1,10 +1,11 @@
-// The last verdict on a silent delivery against the end of its intent: when the end begins first, nobody is told dead.
+// The last verdict on a silent delivery against the end of its intent and against an answer: when one of them comes first, nobody is
+// told dead.
 
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type EndRecord, unpackDeliveries } from "@outcry/delivery";
-import { STREAMS, SUBJECTS } from "@outcry/protocol";
+import { type Event, STREAMS, SUBJECTS, buildEvent, systemClock, toRfc3339 } from "@outcry/protocol";
 import type { Backend } from "./api-calls.js";
-import { type Market, startMarket } from "./in-process.js";
+import { type Market, eventually, startMarket } from "./in-process.js";
 
 let market: Market;
 let backend: Backend;
@@ -15,31 +16,66 @@ beforeAll(async () => {
 });
 afterAll(() => market.stop());
 
-test("an end that begins while the last answers are waited for leaves no delivery told dead", async () => {
-  const { rows, run } = market.broadcast.platform;
-  const { id: silent } = await market.register();
-  const id = await backend.broadcast({ routing: { targets: [silent] } });
+/** The verdict looks at the row, waits for the last answers, and looks again: between the two looks something comes. */
+function beforeSecondLook(comes: () => Promise<unknown>): Promise<void> {
+  const { rows } = market.broadcast.platform;
   const pending = rows.pending.bind(rows);
-  // The verdict looks at the row, waits for the last answers, and looks again: between the two another process begins the end.
-  await new Promise<void>((resolve) => {
+  return new Promise((resolve) => {
     let looks = 0;
     rows.pending = async (intentId) => {
       const found = await pending(intentId);
       if (found.kind !== "open" || found.attempt === 0 || ++looks < 2) return found;
       rows.pending = pending;
-      await run.during(() =>
-        rows.beginEnding({ id, revision: 0 }, { outcome: "cancelled", by: "backend", atMs: Date.now() }),
-      );
+      await comes();
       resolve();
       return pending(intentId);
     };
   });
+}
+
+async function finalStates(id: string): Promise<string[]> {
+  const end = await market.last(STREAMS.intents, SUBJECTS.intentEnd(id));
+  const { deliveries } = JSON.parse(Buffer.from(end!.data).toString("utf8")) as EndRecord;
+  return unpackDeliveries(deliveries).map(({ state }) => state);
+}
+
+test("an end that begins while the last answers are waited for leaves no delivery told dead", async () => {
+  const { rows, run } = market.broadcast.platform;
+  const { id: silent } = await market.register();
+  const id = await backend.broadcast({ routing: { targets: [silent] } });
+  const ending = { outcome: "cancelled", by: "backend", atMs: Date.now() } as const;
+  await beforeSecondLook(() => run.during(() => rows.beginEnding({ id, revision: 0 }, ending)));
   expect((await backend.call("POST", `/v1/intents/${id}/cancel`)).status).toBe(200);
   expect(await market.ended(backend, id)).toBe("cancelled");
 
   expect((await market.eventsOf(id)).map(({ type }) => type)).not.toContain("DELIVERY_DEAD_LETTERED");
-  const end = await market.last(STREAMS.intents, SUBJECTS.intentEnd(id));
-  const { deliveries } = JSON.parse(Buffer.from(end!.data).toString("utf8")) as EndRecord;
-  expect(unpackDeliveries(deliveries).map(({ state }) => state)).toEqual(["cancelled"]);
+  expect(await finalStates(id)).toEqual(["cancelled"]);
   expect(await market.stored(STREAMS.deadLetters)).toEqual([]);
+});
+
+test("an answer that another process tells before the verdict, and has not put into the row yet, leaves its node alive", async () => {
+  const { events, book } = market.broadcast.platform;
+  const [{ id: late }, { id: silent }] = [await market.register(), await market.register()];
+  const id = await backend.broadcast({ routing: { targets: [late, silent] } });
+  await beforeSecondLook(async () => {
+    const { topic, intent } = (await book.get(id))!;
+    const answer = { node_id: late, kind: "ack", status: "accepted", received_at: toRfc3339(Date.now()) } as const;
+    const traceId = intent.trace_id;
+    const event = buildEvent(
+      "NODE_RESPONDED",
+      { intent_id: id, responses: [answer] },
+      { topic, traceId, clock: systemClock },
+    );
+    await events.append(event);
+  });
+  const isDeath = ({ type }: Event): boolean => type === "DELIVERY_DEAD_LETTERED";
+  const death = await eventually(async () => (await market.eventsOf(id)).find(isDeath));
+  expect((death.data as { node_ids: string[] }).node_ids).toEqual([silent]);
+  expect((await backend.call("POST", `/v1/intents/${id}/cancel`)).status).toBe(200);
+  expect(await market.ended(backend, id)).toBe("cancelled");
+  expect((await market.eventsOf(id)).filter(isDeath)).toHaveLength(1);
+  expect((await finalStates(id)).toSorted()).toEqual(["cancelled", "dead"]);
+  expect((await market.stored(STREAMS.deadLetters)).map(({ subject }) => subject)).toEqual([
+    SUBJECTS.deadDelivery(id, silent),
+  ]);
 });

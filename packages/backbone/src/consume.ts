@@ -1,45 +1,28 @@
-// A durable pull consumer whose handler may fail in every way: done → acked; dependency away → kept in hand; broken → tried
-// again after a pause; tried too often → set aside by `onExhausted`. Nothing stalls, outages spend no deliveries.
+// A durable pull consumer: pulls as many messages as there are free places, keeps what is in hand alive, acknowledges what each attempt
+// earns (consume-attempt.ts), gives the rest back. Nothing stalls, outages spend no deliveries.
 
 import { setMaxListeners } from "node:events";
-import { OutcryError, isTemporary } from "@outcry/protocol";
-import type { Log } from "@outcry/protocol";
 import type { Backbone } from "./connect.js";
 import type { Incoming } from "./headers.js";
+import { Attempts, GIVEN_BACK } from "./consume-attempt.js";
+import type { AttemptCounters, AttemptOptions, ConsumedMessage } from "./consume-attempt.js";
 import { consumerPlace } from "./consumers.js";
 import { LeftBehind } from "./left-behind.js";
 import { MAX_ACK_PENDING, PullInbox, ensureConsumer } from "./pull.js";
 import type { ConsumerShape } from "./pull.js";
-import { RetryLater } from "./retry-later.js";
 import { storedFromDelivery } from "./stored.js";
-import type { Stored } from "./stored.js";
 
 const CONCURRENCY = 64;
 const ACK_WAIT_MS = 3_000; // measured.md: a killed process's messages come again after this
-const RETRY_FIRST_MS = 250; // doubles with each delivery
-const RETRY_MAX_MS = 30_000;
-const HOLD_FIRST_MS = 100; // between two tries of a message in hand
-const HOLD_MAX_MS = 2_000;
-const REBUILD_MAX_MS = 5_000; // between two tries to find the stream again
+const PAUSE_MS = 250; // doubles between two tries to find the stream again, up to
+const PAUSE_MAX_MS = 5_000;
 const STOP_WITHIN_MS = 10_000;
 const LEFT_MARGIN_MS = 1_000; // beyond the ack wait; what has not come again by then waits for a retry of its own
-const CAUSES_MAX = 1_000; // remembered failures; an older one is reported without its cause
 
-export interface ConsumedMessage {
-  readonly stored: Stored;
-  readonly deliveryCount: number;
-  /** It may have been handled before, wholly or in part. */
-  readonly isRedelivery: boolean;
-}
-
-export interface ConsumeOptions {
-  readonly stream: string;
-  readonly durable: string;
+export interface ConsumeOptions extends AttemptOptions {
   readonly filters: readonly string[];
   /** Messages handled at a time by this process. */
   readonly concurrency?: number;
-  /** Deliveries that the handler gets; one more ends in `onExhausted`. */
-  readonly deliveryLimit: number;
   readonly ackWaitMs?: number;
   /** Messages in hand or waiting to come again, over all processes; then nothing new comes. */
   readonly ackPendingMax?: number;
@@ -52,20 +35,12 @@ export interface ConsumeOptions {
   readonly inOrder?: boolean;
   /** Resolves when what the handler needs answers; nothing is pulled before. */
   readonly gate?: () => Promise<void>;
-  /**
-   * Resolves: done. A temporary OutcryError: a dependency is away, the message stays in hand and is tried again behind the gate.
-   * Any other error: the message comes again later, with RetryLater exactly then, and that spends one delivery.
-   */
-  readonly handler: (message: ConsumedMessage) => Promise<void>;
-  /** Must write the message down elsewhere; repeated until it resolves, then the stream forgets it for this consumer. */
-  readonly onExhausted: (stored: Stored, deliveries: number, cause: unknown) => Promise<void>;
-  readonly log: Log;
 }
 
 export interface RunningConsumer {
   readonly inHand: number;
   /** Since the start. */
-  readonly counters: { handled: number; failed: number; held: number; exhausted: number; rebuilt: number };
+  readonly counters: Readonly<AttemptCounters> & { readonly rebuilt: number };
   /** Takes no more, waits for what is in hand, gives the rest back for others. */
   stop(withinMs?: number): Promise<void>;
 }
@@ -83,15 +58,15 @@ interface InHand {
   done: Promise<void>;
 }
 
-const REPLIES = { done: "+ACK", working: "+WPI", setAside: "+TERM" } as const;
+const WORKING = "+WPI";
 
 class Consumer implements RunningConsumer {
-  readonly counters = { handled: 0, failed: 0, held: 0, exhausted: 0, rebuilt: 0 };
   readonly #backbone: Backbone;
   readonly #options: ConsumeOptions;
   readonly #shape: ConsumerShape;
   readonly #inHand = new Map<number, InHand>();
-  readonly #causes = new Map<number, Error>();
+  readonly #attempts: Attempts;
+  #rebuilt = 0;
   readonly #stopping = new AbortController();
   /** Replies to what is given back while a pull may still be open: given back at once, it would come here again. */
   #givenBack: string[] | undefined = [];
@@ -103,6 +78,7 @@ class Consumer implements RunningConsumer {
   constructor(backbone: Backbone, options: ConsumeOptions) {
     this.#backbone = backbone;
     this.#options = options;
+    this.#attempts = new Attempts(options, this.#stopping.signal, (waitMs) => this.#dependenciesBack(waitMs));
     this.#left = options.inOrder ? new LeftBehind() : undefined;
     this.#shape = {
       stream: options.stream,
@@ -112,6 +88,10 @@ class Consumer implements RunningConsumer {
       ...(options.ackPendingMax === undefined ? {} : { ackPendingMax: options.ackPendingMax }),
       ...(options.startSeq === undefined ? {} : { startSeq: options.startSeq }),
     };
+  }
+
+  get counters() {
+    return { ...this.#attempts.counters, rebuilt: this.#rebuilt };
   }
 
   get inHand(): number {
@@ -134,7 +114,7 @@ class Consumer implements RunningConsumer {
     const finished = Promise.all([...this.#inHand.values()].map((held) => held.done));
     await Promise.race([finished, pause(withinMs)]);
     for (const [seq, held] of this.#inHand) {
-      this.#settle(seq, held, "-NAK");
+      this.#settle(seq, held, GIVEN_BACK);
     }
   }
 
@@ -152,7 +132,7 @@ class Consumer implements RunningConsumer {
         known = false;
         if (this.#stopping.signal.aborted) break;
         log.warn({ stream, durable, error: String(error) }, "consumer: cannot pull, trying again");
-        await this.#untilStopped(pause(Math.min(REBUILD_MAX_MS, RETRY_FIRST_MS * 2 ** failures++)));
+        await this.#untilStopped(pause(Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** failures++)));
       }
     }
     await inbox
@@ -174,9 +154,9 @@ class Consumer implements RunningConsumer {
 
     const room = this.#left === undefined ? concurrency : (this.#shape.ackPendingMax ?? MAX_ACK_PENDING);
     const end = await inbox.pull(room - this.#inHand.size, signal);
-    if (end === "paused") await this.#untilStopped(pause(RETRY_FIRST_MS));
+    if (end === "paused") await this.#untilStopped(pause(PAUSE_MS));
     if (end !== "lost") return "known";
-    this.counters.rebuilt++;
+    this.#rebuilt++;
     log.warn({ stream, durable }, "consumer: it is gone or silent, making it again");
     return "lost";
   }
@@ -191,7 +171,7 @@ class Consumer implements RunningConsumer {
       held.reply = message.reply; // redelivered although it is in hand: NATS was away for longer than the ack wait
       return;
     }
-    const keepAlive = setInterval(() => this.#reply(entry.reply, REPLIES.working), this.#shape.ackWaitMs / 3);
+    const keepAlive = setInterval(() => this.#reply(entry.reply, WORKING), this.#shape.ackWaitMs / 3);
     const entry: InHand = { reply: message.reply, keepAlive, done: Promise.resolve() };
     this.#inHand.set(stored.seq, entry);
     entry.done = this.#begin(entry, { stored, deliveryCount, isRedelivery: deliveryCount > 1 });
@@ -220,79 +200,16 @@ class Consumer implements RunningConsumer {
   }
 
   async #work(held: InHand, message: ConsumedMessage): Promise<void> {
-    const { stored, deliveryCount } = message;
-    const verdict =
-      deliveryCount > this.#options.deliveryLimit ? await this.#setAside(message) : await this.#handle(message);
+    const { stored } = message;
+    const verdict = await this.#attempts.make(message);
     if (this.#inHand.get(stored.seq) !== held) return; // given back by stop()
     this.#settle(stored.seq, held, verdict);
     this.#slotFreed?.();
   }
 
-  /** The acknowledgement that the handler has earned. */
-  async #handle(message: ConsumedMessage): Promise<string> {
-    const { handler, log, stream, durable } = this.#options;
-    const { stored, deliveryCount } = message;
-    for (let tries = 0; ; tries++) {
-      try {
-        await handler(tries === 0 ? message : { ...message, isRedelivery: true });
-        this.counters.handled++;
-        this.#causes.delete(stored.seq);
-        return REPLIES.done;
-      } catch (error) {
-        if (isTemporary(error) && !this.#stopping.signal.aborted) {
-          this.counters.held++;
-          await this.#dependenciesBack(tries);
-          continue;
-        }
-        if (isTemporary(error)) return "-NAK";
-        if (error instanceof RetryLater) return nak(error.delayMs);
-        this.counters.failed++;
-        this.#remember(stored.seq, error instanceof Error ? error : new Error(String(error)));
-        log.warn(
-          { stream, durable, seq: stored.seq, deliveryCount, error: String(error) },
-          "consumer: the handler failed",
-        );
-        return nak(jittered(Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (deliveryCount - 1))));
-      }
-    }
-  }
-
-  /**
-   * The server's own limit is off (`max_deliver: -1`): at its own limit it would just stop delivering, silently. Counting at
-   * receipt cannot stall either: whatever the handler does to this process, the message comes again after the ack wait with a
-   * higher count, until it arrives here, where the handler is not called.
-   */
-  async #setAside(message: ConsumedMessage): Promise<string> {
-    const { onExhausted, log, stream, durable } = this.#options;
-    const { stored, deliveryCount } = message;
-    const deliveries = deliveryCount - 1;
-    const cause =
-      this.#causes.get(stored.seq) ??
-      new OutcryError("poison_message", `${deliveries} deliveries ended without an answer`);
-    for (let tries = 0; ; tries++) {
-      try {
-        await onExhausted(stored, deliveries, cause);
-        this.counters.exhausted++;
-        this.#causes.delete(stored.seq);
-        log.error(
-          { stream, durable, seq: stored.seq, deliveries, cause: String(cause) },
-          "consumer: message set aside",
-        );
-        return REPLIES.setAside;
-      } catch (error) {
-        if (this.#stopping.signal.aborted) return "-NAK";
-        log.error(
-          { stream, durable, seq: stored.seq, error: String(error) },
-          "consumer: setting aside failed, trying again",
-        );
-        await this.#dependenciesBack(tries);
-      }
-    }
-  }
-
   /** Waits out an outage. Ends early when stopping. */
-  async #dependenciesBack(tries: number): Promise<void> {
-    await this.#untilStopped(pause(Math.min(HOLD_MAX_MS, HOLD_FIRST_MS * 2 ** tries)));
+  async #dependenciesBack(waitMs: number): Promise<void> {
+    await this.#untilStopped(pause(waitMs));
     const back = async () => {
       await this.#backbone.health.whenUp(this.#stopping.signal);
       await this.#options.gate?.();
@@ -303,24 +220,19 @@ class Consumer implements RunningConsumer {
   #settle(seq: number, held: InHand, verdict: string): void {
     clearInterval(held.keepAlive);
     this.#inHand.delete(seq);
-    if (verdict === "-NAK") this.#giveBack(held.reply);
+    if (verdict === GIVEN_BACK) this.#giveBack(held.reply);
     else this.#reply(held.reply, verdict);
   }
 
   /** For another process. */
   #giveBack(reply: string): void {
-    if (this.#givenBack === undefined) this.#reply(reply, "-NAK");
+    if (this.#givenBack === undefined) this.#reply(reply, GIVEN_BACK);
     else this.#givenBack.push(reply);
   }
 
   /** Not sent while NATS is away: then the message comes again, and handling it is idempotent. */
   #reply(subject: string, text: string): void {
     if (this.#backbone.health.up) this.#backbone.publish(subject, Buffer.from(text));
-  }
-
-  #remember(seq: number, cause: Error): void {
-    this.#causes.set(seq, cause);
-    if (this.#causes.size > CAUSES_MAX) this.#causes.delete(this.#causes.keys().next().value!);
   }
 
   #freeSlot(): Promise<void> {
@@ -341,9 +253,6 @@ class Consumer implements RunningConsumer {
     await Promise.race([work, stopped]).finally(() => signal.removeEventListener("abort", onAbort!));
   }
 }
-
-const nak = (delayMs: number): string => `-NAK ${JSON.stringify({ delay: Math.round(delayMs) * 1_000_000 })}`;
-const jittered = (ms: number): number => ms * (0.5 + Math.random());
 
 /** Keeps no process alive: the connection does, and once that is closed nothing is waited for. */
 const pause = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms).unref());

@@ -2,7 +2,7 @@
 // DEAD_LETTERS. The row decides: only a delivery that it calls dead gets a letter, and none of those goes without.
 
 import type { Appender } from "@outcry/backbone";
-import type { DeadDelivery, EventLog, LoadedIntent } from "@outcry/delivery";
+import { type DeadDelivery, type EventLog, type LoadedIntent, foldIntent } from "@outcry/delivery";
 import type { DeliveryRows, RunKeeper } from "@outcry/jobs";
 import {
   type Clock,
@@ -33,27 +33,42 @@ export interface DeadDeliveries {
 
 const encoder = new TextEncoder();
 
+/** Of those among `dead.nodes` who have not answered by the log. */
 export async function deadLetter(deps: DeadLetterDeps, intent: LoadedIntent, dead: DeadDeliveries): Promise<void> {
-  const { nodes, attempts, cause } = dead;
-  const event = buildEvent(
-    "DELIVERY_DEAD_LETTERED",
-    { intent_id: intent.id, ...atRevision(intent.revision), cause, attempts, node_ids: nodes.map(({ node }) => node) },
-    {
-      topic: intent.topic,
-      traceId: intent.intent.trace_id,
-      key: [intent.id, String(attempts), ...revisionKey(intent.revision)],
-      clock: deps.clock,
-    },
-  );
-  const told = await deps.events.append(event, { beforeEndOf: intent.id });
-  if (told.kind === "ended") return;
+  const topic = await deps.events.appendDecided(intent.topic, (events) => deathUntold(deps, intent, dead, events));
+  const log = foldIntent(intent.record.targets, topic);
+  if (log.ended || log.revision !== intent.revision) return;
+  const told = dead.nodes.filter(({ node }) => log.deliveries.get(node)!.state === "dead");
   await deps.run.during(() =>
     deps.rows.markDead(
       intent,
-      nodes.map(({ index }) => index),
+      told.map(({ index }) => index),
     ),
   );
-  await writeLettersOfRow(deps, intent, [event]);
+  await writeLettersOfRow(deps, intent, topic);
+}
+
+/** An answer may be told already and not stand in the row yet: nobody is told dead behind it. Nor behind the end. */
+function deathUntold(
+  { clock }: DeadLetterDeps,
+  intent: LoadedIntent,
+  { nodes, attempts, cause }: DeadDeliveries,
+  events: readonly Event[],
+): Event | undefined {
+  const log = foldIntent(intent.record.targets, events);
+  if (log.ended || log.revision !== intent.revision) return undefined;
+  const silent = nodes.map(({ node }) => node).filter((node) => log.deliveries.get(node)!.state === "pending");
+  if (silent.length === 0) return undefined;
+  return buildEvent(
+    "DELIVERY_DEAD_LETTERED",
+    { intent_id: intent.id, ...atRevision(intent.revision), cause, attempts, node_ids: silent },
+    {
+      topic: intent.topic,
+      traceId: intent.intent.trace_id,
+      key: [intent.id, String(attempts), ...revisionKey(intent.revision), ...silent],
+      clock,
+    },
+  );
 }
 
 /** For what the row calls dead. One that has ended meanwhile gets its letters with its end. */
