@@ -60,6 +60,23 @@ describe("a rebuild", () => {
     expect((await withRebuild({ store, rebuild, log: silentLog })).kind).toBe("present");
   });
 
+  test("begins in no process that looked for the marker just before another one had finished", async () => {
+    const stores = await Promise.all(Array.from({ length: 6 }, () => redis.connect()));
+    const shortly = () => new Promise((resolve) => setTimeout(resolve, 4 * Math.random()));
+    for (let round = 0; round < 60; round++) {
+      await store.client.flushall();
+      let rebuilds = 0;
+      const rebuild = async () => {
+        rebuilds++;
+        await shortly();
+        return READ;
+      };
+      const all = stores.map((each) => shortly().then(() => withRebuild({ store: each, rebuild, log: silentLog })));
+      await Promise.all(all);
+      expect(rebuilds).toBe(1);
+    }
+  }, 60_000);
+
   test("is taken over from a holder that died, without the rows that it had written", async () => {
     const stuck = gate();
     const dying = await redis.connect();

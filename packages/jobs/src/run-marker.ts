@@ -15,7 +15,7 @@ import {
   leasedScript,
   type RebuildWriter,
 } from "./rebuild-writer.js";
-import { RUN_KEY, runScript } from "./scripts.js";
+import { plainScript, RUN_KEY, runScript } from "./scripts.js";
 
 const LEASE_MS = 5_000; // a holder that died is replaced after this
 const POLL_MS = 100;
@@ -37,6 +37,10 @@ export interface RunOptions {
 
 export type RunOutcome = { kind: "present" | "rebuilt" | "rebuilt_elsewhere"; runId: string };
 
+/** The run id where the marker is there: in one step, since a rebuild beside a marker would write over what others have written. */
+const LEASE = plainScript(`local marker = redis.call('GET', KEYS[2])
+if marker then return marker end
+return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') and 'leased' or 'held'`);
 const COMMIT = leasedScript(`redis.call('SET', KEYS[2], ARGV[2]) redis.call('DEL', KEYS[1])`);
 const RENEW = leasedScript(`redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
 const RELEASE = leasedScript(`redis.call('DEL', KEYS[1])`);
@@ -56,15 +60,13 @@ export async function withRebuild(options: RunOptions): Promise<RunOutcome> {
   const { store, log, leaseMs = LEASE_MS, signal } = options;
   for (let waited = false; ; waited = true) {
     signal?.throwIfAborted();
-    const runId = await readRun(store);
-    if (runId !== undefined) return { kind: waited ? "rebuilt_elsewhere" : "present", runId };
-
     const token = randomUUID();
-    const leased = await translated(store.client.set(LEASE_KEY, token, "PX", leaseMs, "NX"));
-    if (leased !== "OK") {
+    const found = String(await runScript(store, LEASE, { keys: [LEASE_KEY, RUN_KEY], args: [token, leaseMs] }));
+    if (found === "held") {
       await sleep(POLL_MS, undefined, { signal });
       continue;
     }
+    if (found !== "leased") return { kind: waited ? "rebuilt_elsewhere" : "present", runId: found };
     try {
       return { kind: "rebuilt", runId: await rebuildLeased(options, token, leaseMs) };
     } catch (error) {

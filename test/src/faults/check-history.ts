@@ -16,7 +16,7 @@ import {
   type Say,
   type Violation,
 } from "./history.js";
-import { nodeStory } from "./node-story.js";
+import { intentStory, nodeStory } from "./stories.js";
 import type { Entry, RecordCopy } from "./record.js";
 
 const ANSWER_RACE_MS = 1_000; // an answer told so shortly before the end may go either way
@@ -82,7 +82,7 @@ function checkIntent(history: History, index: Index, intent: IntentEntry, say: S
   if (of("INTENT_BROADCASTED").length === 0) add("ended before the broadcast");
 
   const ends = index.ends.get(id) ?? [];
-  if (ends.length !== 1) return say("end_count", `${id}: ${ends.length} ends`);
+  if (ends.length !== 1) return say("end_count", `${id}: ${ends.length} ends; ${intentStory(intent)}`);
   const end = ends[0]!;
   add(end.value.outcome);
   const endEvents = events.filter(({ value }) => END_TYPES.has(value.type));

@@ -3,7 +3,7 @@
 import { unpackDeliveries } from "@outcry/delivery";
 import { digestOf, type Event, type EventData, type Quote } from "@outcry/protocol";
 import type { Count, History, Index, Say } from "./history.js";
-import { nodeStory } from "./node-story.js";
+import { nodeStory } from "./stories.js";
 import type { Entry, RecordCopy } from "./record.js";
 
 /** A quote that is stored has one outcome; one that counts was in time, and the reader sees what the log says. */

@@ -1,7 +1,7 @@
-// What the record says of one delivery, in a line: a violation that is seen once in ten runs must say enough at that one time.
+// What the record says of one delivery or intent, in a line: a violation that is seen once in ten runs must say enough at that one time.
 
 import type { Event, EventData } from "@outcry/protocol";
-import type { Index } from "./history.js";
+import type { Index, IntentEntry } from "./history.js";
 import type { Entry } from "./record.js";
 
 /** Events of the intent that concern the node, by sequence, and what became of its quotes. */
@@ -23,6 +23,12 @@ export function nodeStory(index: Index, intentId: string, node: string): string 
   const ended = end === undefined ? "no end" : `quotes through ${end.value.quotes_through}`;
   const judged = [...quotes].map(([word, count]) => `${count} ${word}`).join(", ") || "none";
   return `${told.join("; ")}; ${ended}; its quotes: ${judged}`;
+}
+
+/** All events of the intent, with what is recorded of it. */
+export function intentStory({ events, revisions }: IntentEntry): string {
+  const told = events.map((entry) => `${entry.seq} ${entry.value.type} +${since(events[0]!, entry)}`);
+  return `${revisions.length} amendments; ${told.join("; ")}`;
 }
 
 function wordOf({ type, data }: Event, node: string): string | undefined {
