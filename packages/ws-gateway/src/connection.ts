@@ -9,6 +9,7 @@ import type { GatewayLimits } from "./limits.js";
 import { type Command, readCommands } from "./native-commands.js";
 import { byeFrame, type CommandId, errFrame, nativeFormat, okFrame, pingFrame } from "./native-format.js";
 import { type Flusher, Outbox } from "./outbox.js";
+import type { Peer } from "./peer.js";
 import type { Policy, Principal } from "./policy.js";
 import { Session, type SessionDeps } from "./session.js";
 
@@ -23,7 +24,7 @@ export interface ConnectionDeps extends SessionDeps {
   readonly onClose: (connection: Connection, why: CloseReason | undefined) => void;
 }
 
-export class Connection implements Sink {
+export class Connection implements Peer, Sink {
   readonly id: string;
   readonly format = nativeFormat;
   readonly #deps: ConnectionDeps;
@@ -72,13 +73,11 @@ export class Connection implements Sink {
     return this.#outbox.ready();
   }
 
-  /** Keeps it alive as any message of the peer does. */
   heartbeat(): void {
     this.#aliveAt = performance.now();
     this.#pingedAt = undefined;
   }
 
-  /** Deadlines. Called about once a second. */
   sweep(): void {
     const { limits, clock } = this.#deps;
     const now = performance.now();

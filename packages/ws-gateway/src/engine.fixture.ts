@@ -116,7 +116,7 @@ export async function startGateway(source: EventSource, more: Partial<GatewayDep
     ...more,
   });
   await engine.start();
-  const server = createServer();
+  const server = createServer((request, response) => void engine.handleStream(request, response));
   server.on("upgrade", (request, socket, head) => engine.handleUpgrade(request, socket, head));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

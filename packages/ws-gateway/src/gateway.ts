@@ -1,25 +1,28 @@
 // The engine of one process: one live log, one hub, many connections. It knows channels and cursors, nothing of intents.
 
 import { type Clock, type Log, newId, OutcryError } from "@outcry/protocol";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocketServer } from "ws";
 import { ChannelHub } from "./channel-hub.js";
 import { CLOSE, type CloseReason } from "./close-codes.js";
 import { Connection, type ConnectionDeps } from "./connection.js";
+import { isAllowedOrigin } from "./cors.js";
 import { CursorCodec, type CursorKey } from "./cursor.js";
 import type { EventSource } from "./event-source.js";
 import type { Sink } from "./format.js";
 import { Gate } from "./gate.js";
+import { type HttpStreamDeps, openHttpStream } from "./http-stream.js";
 import { GATEWAY_LIMITS, type GatewayLimits } from "./limits.js";
 import { LiveLog } from "./live-log.js";
 import { SUBPROTOCOL } from "./native-format.js";
 import type { GatewayObserver } from "./observer.js";
 import { Flusher } from "./outbox.js";
+import type { Peer } from "./peer.js";
 import type { EventPublisher, Policy, Principal, PublishableEvent, Published } from "./policy.js";
 import { Session, type SessionDeps } from "./session.js";
-import { refuseUpgrade } from "./upgrade.js";
+import { refuseUpgrade, type UpgradeRefusal } from "./upgrade.js";
 
 export interface GatewayDeps {
   readonly source: EventSource;
@@ -42,10 +45,11 @@ export class GatewayEngine {
   readonly counters = { accepted: 0, refused: 0 };
   readonly #deps: GatewayDeps;
   readonly #limits: GatewayLimits;
-  readonly #connections = new Map<string, Connection>();
+  readonly #connections = new Map<string, Peer>();
   readonly #anonymous = new Set<Connection>();
   readonly #server: WebSocketServer;
   readonly #connectionDeps: ConnectionDeps;
+  readonly #streamDeps: HttpStreamDeps;
   readonly #sessionDeps: SessionDeps;
   #sweeping: NodeJS.Timeout | undefined;
   #started = false;
@@ -86,12 +90,19 @@ export class GatewayEngine {
       observer: deps.observer,
       reads: new Gate(limits.replaysMax),
     };
-    this.#connectionDeps = {
+    const common = {
       ...this.#sessionDeps,
       clock,
+      limits,
       flusher: new Flusher(),
-      anonymous: this.#anonymous,
-      onClose: (connection, why) => this.#onClose(connection, why),
+      onClose: (peer: Peer, why: CloseReason | undefined) => this.#onClose(peer, why),
+    };
+    this.#connectionDeps = { ...common, anonymous: this.#anonymous };
+    this.#streamDeps = {
+      ...common,
+      random: deps.random ?? Math.random,
+      allowedOrigins: deps.allowedOrigins ?? [],
+      onOpen: (stream) => this.#connections.set(stream.id, stream),
     };
     this.#server = new WebSocketServer({
       noServer: true,
@@ -151,6 +162,11 @@ export class GatewayEngine {
     });
   }
 
+  /** For all requests of the HTTP server on the path of streams. Resolves when the answer has begun, or is over. */
+  handleStream(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    return openHttpStream(this.#streamDeps, request, response, this.#unopenable(request));
+  }
+
   /** Subscriptions of one principal on any sink: for other wire protocols and for use in process. */
   open(principal: Principal, sink: Sink): Session {
     return new Session(this.#sessionDeps, principal, sink);
@@ -201,7 +217,15 @@ export class GatewayEngine {
     for (const connection of this.#connections.values()) connection.end(CLOSE.restart);
   }
 
-  #refusalOf({ headers }: IncomingMessage): Parameters<typeof refuseUpgrade>[1] | undefined {
+  #refusalOf(request: IncomingMessage): UpgradeRefusal | undefined {
+    const offered = request.headers["sec-websocket-protocol"];
+    if (offered !== undefined && !offered.split(",").some((name) => name.trim() === SUBPROTOCOL))
+      return { status: 400, code: "request_invalid", detail: `the subprotocol is ${SUBPROTOCOL}` };
+    return this.#unopenable(request);
+  }
+
+  /** Why nobody may connect now, or not from this origin. */
+  #unopenable({ headers }: IncomingMessage): UpgradeRefusal | undefined {
     const { allowedOrigins = [] } = this.#deps;
     const { origin } = headers;
     if (this.#draining) return { status: 503, code: "shutting_down" };
@@ -212,12 +236,8 @@ export class GatewayEngine {
     ) {
       return { status: 503, code: "dependency_unavailable", detail: "too many connections" };
     }
-    if (origin !== undefined && !allowedOrigins.includes("*") && !allowedOrigins.includes(origin))
+    if (!isAllowedOrigin(origin, allowedOrigins))
       return { status: 403, code: "permission_denied", detail: "this Origin is not allowed" };
-    const offered = headers["sec-websocket-protocol"];
-    if (offered !== undefined && !offered.split(",").some((name) => name.trim() === SUBPROTOCOL)) {
-      return { status: 400, code: "request_invalid", detail: `the subprotocol is ${SUBPROTOCOL}` };
-    }
     return undefined;
   }
 
@@ -225,8 +245,8 @@ export class GatewayEngine {
     for (const connection of this.#connections.values()) connection.sweep();
   }
 
-  #onClose(connection: Connection, why: CloseReason | undefined): void {
-    this.#connections.delete(connection.id);
+  #onClose(peer: Peer, why: CloseReason | undefined): void {
+    if (!this.#connections.delete(peer.id)) return; // refused before it was open
     this.#deps.observer?.closed(why?.code ?? "by_peer");
   }
 }

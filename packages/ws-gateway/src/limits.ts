@@ -27,6 +27,7 @@ export const GATEWAY_LIMITS = {
   pingMs: 25 * SECOND, // below the 30 to 60 s of idle timeouts in proxies
   pongMs: 10 * SECOND,
   closeMs: 2 * SECOND, // for the peer's close frame; then the socket is destroyed
+  streamRetryMs: 2 * SECOND, // when an EventSource comes back, give or take the half
   drainMs: 5 * SECOND, // at most, over which advice to reconnect is spread
   drainMsPerConnection: 2, // a successor takes 500 handshakes a second without effort
   sweepMs: 1 * SECOND, // how often deadlines are looked at

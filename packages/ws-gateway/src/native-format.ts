@@ -4,18 +4,29 @@ import { ERRORS, type ErrorCode } from "@outcry/protocol";
 import type { CloseReason } from "./close-codes.js";
 import type { Format } from "./format.js";
 import { textFrame } from "./frame.js";
+import type { RenderedEvent } from "./policy.js";
 
 export const SUBPROTOCOL = "outcry.v1";
 
 export type CommandId = string | number;
 
+/** The messages of §5 as JSON, each on one line. */
+export const nativeText = {
+  event: (channel: string, cursor: string, { type, json }: RenderedEvent): string =>
+    `{"ch":${JSON.stringify(channel)},"c":"${cursor}","e":${JSON.stringify(type)},"d":${json}}`,
+  position: (channel: string, cursor: string): string => JSON.stringify({ ch: channel, pos: cursor }),
+  reset: (channel: string, reason: string, c: string): string => JSON.stringify({ ch: channel, reset: { reason, c } }),
+  ended: (channel: string, code: string): string => JSON.stringify({ ch: channel, end: { code } }),
+  bye: ({ code, number }: CloseReason, afterMs: number): string =>
+    JSON.stringify({ bye: { n: number, code, after_ms: afterMs } }),
+};
+
 export const nativeFormat: Format = {
   name: SUBPROTOCOL,
-  event: (channel, cursor, { type, json }) =>
-    textFrame(`{"ch":${JSON.stringify(channel)},"c":"${cursor}","e":${JSON.stringify(type)},"d":${json}}`),
-  position: (channel, cursor) => textFrame(JSON.stringify({ ch: channel, pos: cursor })),
-  reset: (channel, reason, c) => textFrame(JSON.stringify({ ch: channel, reset: { reason, c } })),
-  ended: (channel, code) => textFrame(JSON.stringify({ ch: channel, end: { code } })),
+  event: (channel, cursor, event) => textFrame(nativeText.event(channel, cursor, event)),
+  position: (channel, cursor) => textFrame(nativeText.position(channel, cursor)),
+  reset: (channel, reason, cursor) => textFrame(nativeText.reset(channel, reason, cursor)),
+  ended: (channel, code) => textFrame(nativeText.ended(channel, code)),
 };
 
 export const pingFrame = textFrame("{}");
@@ -33,5 +44,4 @@ export function errFrame(id: CommandId | undefined, code: ErrorCode, detail?: st
   );
 }
 
-export const byeFrame = ({ code, number }: CloseReason, afterMs: number): Buffer =>
-  textFrame(JSON.stringify({ bye: { n: number, code, after_ms: afterMs } }));
+export const byeFrame = (why: CloseReason, afterMs: number): Buffer => textFrame(nativeText.bye(why, afterMs));

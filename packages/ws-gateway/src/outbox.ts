@@ -2,13 +2,20 @@
 // Frames go past `ws`, straight to its socket: safe because each is whole, deflate is off and `ws` itself only writes whole
 // control frames. Nothing is handed to a socket that asks to wait, so Node never buffers more than one write.
 
-import type { Duplex } from "node:stream";
 import type { GatewayLimits } from "./limits.js";
+
+/** Where the bytes go: a socket, or an HTTP answer. */
+export interface Outlet {
+  readonly writableNeedDrain: boolean;
+  readonly destroyed: boolean;
+  write(bytes: Buffer): boolean;
+  on(event: "drain", listener: () => void): unknown;
+}
 
 export class Outbox {
   /** When the socket last took something, or had nothing to take; by `performance.now()`. */
   movedAt = performance.now();
-  readonly #socket: Duplex;
+  readonly #socket: Outlet;
   readonly #limits: GatewayLimits;
   readonly #flusher: Flusher;
   readonly #waiting: ((open: boolean) => void)[] = [];
@@ -17,7 +24,7 @@ export class Outbox {
   #scheduled = false;
   #closed = false;
 
-  constructor(socket: Duplex, flusher: Flusher, limits: GatewayLimits) {
+  constructor(socket: Outlet, flusher: Flusher, limits: GatewayLimits) {
     this.#socket = socket;
     this.#flusher = flusher;
     this.#limits = limits;

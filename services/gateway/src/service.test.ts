@@ -1,6 +1,7 @@
 // Tokens, keys and channels of docs/gateway-protocol.md §2 and §7, on a real nats-server with the gateway's own permissions.
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { EventSource } from "eventsource";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { newId, TOPICS } from "@outcry/protocol";
@@ -294,5 +295,60 @@ describe("the plugin", () => {
     await eventually(() => socket.closed !== undefined);
     expect(socket.closed).toBe(1012);
     expect(socket.messages.some((message) => "bye" in message)).toBe(true);
+  });
+});
+
+describe("streams over HTTP", () => {
+  const streamOf = (channel: string, secret: string): string =>
+    `${served.url}/v1/stream?channel=${channel}&access_token=${secret}`;
+
+  test("9.1, 9.2: a buyer's short token in the address opens what it names, for an EventSource too", async () => {
+    const intent = newId("int");
+    const buyer = { sub: "42", role: "buyer", backend: one.backendId, channels: [`intent:${intent}`] };
+    const source = new EventSource(streamOf(`intent:${intent}`, token(world, buyer)));
+    const heard: string[] = [];
+    let subscribed = false;
+    source.addEventListener("subscribed", () => (subscribed = true));
+    source.addEventListener("message", ({ data }) => heard.push(String(data)));
+    await eventually(() => subscribed);
+    await world.tell(one.backendId, "42", intent, 1);
+    await eventually(() => heard.length === 1);
+    source.close();
+    expect(heard[0]).not.toContain("unpublished");
+    expect(JSON.parse(heard[0]!)).toMatchObject({ ch: `intent:${intent}`, e: "INTENT_BROADCASTED" });
+  });
+
+  test("9.5: an expired token ends an EventSource for good, and is said to others", async () => {
+    const expired = token(world, { sub: "42", role: "buyer", backend: one.backendId, channels: ["buyer:42"] }, 60, 300);
+    const asked = async (headers: Record<string, string>) =>
+      (await fetch(streamOf("buyer:42", expired), { headers })).status;
+    expect([await asked({ accept: "text/event-stream" }), await asked({})]).toEqual([204, 401]);
+  });
+
+  test("7.1, 9.5: what is not the caller's is refused as what does not exist", async () => {
+    const theirs = newId("int");
+    await world.tell(other.backendId, "42", theirs, 1);
+    const asked = async (channel: string) => {
+      const response = await fetch(streamOf(channel, one.secret));
+      return [response.status, ((await response.json()) as { code: string }).code];
+    };
+    expect(await asked(`node:${newId("nod")}`)).toEqual([403, "channel_forbidden"]);
+    expect(await asked(`backend:${other.backendId}`)).toEqual([403, "channel_forbidden"]);
+  });
+
+  test("9.7: a revoked key ends its streams within a second", async () => {
+    const key = await createKey(world, "backend");
+    const response = await fetch(streamOf(`backend:${key.backendId}`, key.secret));
+    const reading = response.text();
+    await key.revoke();
+    const revokedAt = performance.now();
+    expect(await reading).toContain('"code":"revoked"');
+    expect(performance.now() - revokedAt).toBeLessThan(1_000);
+    expect((await fetch(streamOf(`backend:${key.backendId}`, key.secret))).status).toBe(401);
+  });
+
+  test("9.1: other paths go on to Fastify", async () => {
+    const response = await fetch(`${served.url}/v1/streams`);
+    expect([response.status, response.headers.get("content-type")]).toEqual([404, "application/json; charset=utf-8"]);
   });
 });
