@@ -37,6 +37,10 @@ export function unknownCommand(words: readonly string[]): UsageError {
   );
 }
 
+// A key id is a thumbprint in base64url (RFC 7638): one in 64 begins with a dash, and no option is so long.
+const THUMBPRINT = /^-[\w-]{42}$/;
+const NO_OPTION = "\0"; // no argument of a process can hold it
+
 /** Options and positional arguments as given. */
 export function parseOptions(command: Command, words: readonly string[]): { options: Options; args: string[] } {
   const rows = { ...SHARED_OPTIONS, ...command.options };
@@ -44,8 +48,9 @@ export function parseOptions(command: Command, words: readonly string[]): { opti
     Object.entries(rows).map(([name, { type, multiple = false }]) => [name, { type, multiple }]),
   );
   try {
-    const { values, positionals } = parseArgs({ args: [...words], options, allowPositionals: true });
-    return { options: new Options(values), args: positionals };
+    const args = words.map((word) => (THUMBPRINT.test(word) ? `${NO_OPTION}${word}` : word));
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+    return { options: new Options(values), args: positionals.map((word) => word.replace(NO_OPTION, "")) };
   } catch (error) {
     throw new UsageError(explain(error as NodeJS.ErrnoException, Object.keys(rows)));
   }
