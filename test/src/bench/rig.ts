@@ -16,6 +16,8 @@ import type { ServiceOptions, ServiceVerbs } from "./child/service.js";
 const SELLER_CONNECTIONS = 4;
 const BARE_BYTES_MAX = 8 * 1024 ** 3;
 const REGISTRY_WAIT_MS = 20_000;
+const ENABLED_TRIES = 100;
+const ENABLED_POLL_MS = 100;
 const STEP_DOWN_TRIES = 50;
 const STEP_DOWN_WAIT_MS = 200; // an election between the tries
 const SIGNALS = ["SIGINT", "SIGTERM"] as const; // an interrupted run leaves nothing behind either
@@ -128,16 +130,31 @@ async function startAll(
 
 async function addBareStream(place: Place): Promise<void> {
   const connection = await connectBare(place, "setup");
-  const manager = await jetstreamManager(connection);
-  await manager.streams.add({
-    name: BARE.stream,
-    subjects: [BARE.subjects],
-    storage: "file",
-    max_bytes: BARE_BYTES_MAX,
-    num_replicas: place.replicas,
-    allow_atomic: true,
-  });
-  await connection.close();
+  try {
+    const manager = await onceEnabled(() => jetstreamManager(connection));
+    await manager.streams.add({
+      name: BARE.stream,
+      subjects: [BARE.subjects],
+      storage: "file",
+      max_bytes: BARE_BYTES_MAX,
+      num_replicas: place.replicas,
+      allow_atomic: true,
+    });
+  } finally {
+    await connection.close(); // left open behind an error it would keep the bench from ending
+  }
+}
+
+/** Of three servers that have just found each other, one may not know the account's JetStream yet. */
+async function onceEnabled<T>(ask: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (tries === ENABLED_TRIES || (error as Error).name !== "JetStreamNotEnabled") throw error;
+      await new Promise((resolve) => setTimeout(resolve, ENABLED_POLL_MS));
+    }
+  }
 }
 
 /** The server that all are connected to leads these streams: an append of either side goes the same way. */
