@@ -163,8 +163,13 @@ export class GatewayEngine {
   }
 
   /** For all requests of the HTTP server on the path of streams. Resolves when the answer has begun, or is over. */
-  handleStream(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    return openHttpStream(this.#streamDeps, request, response, this.#unopenable(request));
+  async handleStream(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      await openHttpStream(this.#streamDeps, request, response, this.#unopenable(request));
+    } catch (error) {
+      this.#deps.log.error({ error: String(error) }, "gateway: a stream could not be answered"); // a fault of ours ends one client
+      response.destroy();
+    }
   }
 
   /** Subscriptions of one principal on any sink: for other wire protocols and for use in process. */

@@ -226,6 +226,20 @@ describe("by hand", () => {
     expect((await from("https://shop.example", "POST"))[0]).toBe(405);
   });
 
+  test("a fault of ours ends that client alone", async () => {
+    let broken = true;
+    const policy = {
+      ...testPolicy,
+      authenticate: async (token: string) => (broken ? (undefined as never) : testPolicy.authenticate(token)),
+    };
+    const gateway = await gatewayWith({ policy });
+    const address = addressOf(gateway, "channel=one:x&access_token=alice");
+    await expect(fetch(address)).rejects.toThrow("fetch failed");
+    broken = false;
+    const { named } = listen(address);
+    await eventually(() => named("subscribed").length === 1);
+  });
+
   test("9.7: a reader that takes nothing is cut off, costs its queue at most, and resumes from its last id", async () => {
     const limits = { queueBytesMax: 64 * 1024, stallMs: 500, lagMs: 60_000, sweepMs: 50 };
     const gateway = await gatewayWith({ limits });

@@ -39,6 +39,7 @@ export async function deadLetter(deps: DeadLetterDeps, intent: LoadedIntent, dea
   const log = foldIntent(intent.record.targets, topic);
   if (log.ended || log.revision !== intent.revision) return;
   const told = dead.nodes.filter(({ node }) => log.deliveries.get(node)!.state === "dead");
+  if (told.length === 0) return; // all of them have answered meanwhile
   await deps.run.during(() =>
     deps.rows.markDead(
       intent,
