@@ -5,6 +5,7 @@ import { OutcryError } from "@outcry/protocol";
 import type { AppendEntry, Appender } from "./append.js";
 import type { Backbone } from "./connect.js";
 import { readAll } from "./read.js";
+import { serially } from "./serially.js";
 
 /** Every event carries its id here, so that a later reader of the topic finds it. */
 export const EVENT_ID_HEADER = "Outcry-Event-Id";
@@ -41,7 +42,7 @@ interface Lane {
   /** Sequence by event id. */
   readonly seqOf: Map<string, number>;
   waiting: number;
-  last: Promise<unknown>;
+  readonly inTurn: ReturnType<typeof serially>;
 }
 
 /**
@@ -53,17 +54,15 @@ export function createOnceAppender(deps: { backbone: Backbone; appender: Appende
   return {
     append(event) {
       const { subject } = event;
-      const lane = lanes.get(subject) ?? { seen: 0, seqOf: new Map(), waiting: 0, last: Promise.resolve() };
+      const lane = lanes.get(subject) ?? { seen: 0, seqOf: new Map(), waiting: 0, inTurn: serially() };
       lanes.set(subject, lane);
       lane.waiting += 1;
-      const appended = lane.last
-        .then(() => appendInLane(deps, lane, event))
+      return lane
+        .inTurn(() => appendInLane(deps, lane, event))
         .finally(() => {
           lane.waiting -= 1;
           if (lane.waiting === 0) lanes.delete(subject);
         });
-      lane.last = appended.catch(() => undefined); // its caller hears of it
-      return appended;
     },
   };
 }

@@ -47,3 +47,4 @@ export { seqAtTime } from "./seq-at-time.js";
 export { openAuthFolder, readAuthFolder, readPrivate } from "./auth-folder.js";
 export type { AuthFolder } from "./auth-folder.js";
 export { purgeBelow } from "./purge.js";
+export { serially } from "./serially.js";

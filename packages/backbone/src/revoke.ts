@@ -6,6 +6,7 @@ import type { Clock } from "@outcry/protocol";
 import type { AuthTree } from "./auth.js";
 import type { Backbone } from "./connect.js";
 import { encodeJwt, natsClaims } from "./jwt.js";
+import { serially } from "./serially.js";
 
 export interface Revocation {
   /** `U…` */
@@ -27,7 +28,7 @@ export function createRevoker(deps: { backbone: Backbone; tree: AuthTree; clock:
   const { backbone, tree, clock } = deps;
   const account = natsClaims(tree.app.jwt);
   let lastIssuedAt = 0;
-  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = serially();
 
   const push = async (revocations: Record<string, number>): Promise<void> => {
     // Servers keep the newest by `iat`, whose unit is a second.
@@ -62,9 +63,7 @@ export function createRevoker(deps: { backbone: Backbone; tree: AuthTree; clock:
         bySubject[userPublicKey] = Math.max(bySubject[userPublicKey] ?? 0, Math.floor(atMs / 1_000));
       }
       // One after another: the later set must arrive last.
-      const pushed = last.then(() => push(bySubject));
-      last = pushed.catch(() => undefined); // its caller hears of it; the next set stands alone
-      return pushed;
+      return inTurn(() => push(bySubject));
     },
   };
 }

@@ -1,6 +1,6 @@
 // The quotes of one intent as QUOTES holds them, and what became of each.
 
-import { type Backbone, readAll } from "@outcry/backbone";
+import { type Backbone, readAll, serially } from "@outcry/backbone";
 import { type Event, type EventData, type Quote, STREAMS, SUBJECTS, TOPICS } from "@outcry/protocol";
 import type { LoadedIntent } from "./intent-book.js";
 import { decodeEvent } from "./read-topic.js";
@@ -68,7 +68,7 @@ export class OutcomeReader {
   #createdSeq = 0;
   /** Last sequence read, by topic. */
   readonly #seen = new Map<string, number>();
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #inTurn = serially();
 
   constructor(backbone: Backbone, { topic }: Pick<LoadedIntent, "topic">) {
     this.#backbone = backbone;
@@ -77,9 +77,7 @@ export class OutcomeReader {
 
   /** Outcomes of these quotes, and others. */
   read(quotes: readonly QuoteName[]): Promise<ReadonlyMap<string, QuoteOutcome>> {
-    const read = this.#last.then(() => this.#read(quotes));
-    this.#last = read.catch(() => undefined); // its caller hears of it
-    return read;
+    return this.#inTurn(() => this.#read(quotes));
   }
 
   async #read(quotes: readonly QuoteName[]): Promise<ReadonlyMap<string, QuoteOutcome>> {
