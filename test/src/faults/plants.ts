@@ -5,6 +5,8 @@ import { END_EVENTS, type DeliveryState, type Event, type EventData, type EventT
 import type { History } from "./history.js";
 import type { DeadEntry, Entry } from "./record.js";
 
+type End = History["record"]["ends"][number];
+
 const END_TYPES = new Set<EventType>(Object.values(END_EVENTS));
 
 /** Rule that must speak → what is done to the history. */
@@ -76,20 +78,13 @@ export const PLANTS: Readonly<Record<string, (history: History) => void>> = {
     const node = restate(history, "quoted", "dead");
     history.healthy.push(node);
   },
-  state_without_answer: ({ record }) => {
-    // One node's "declined" is lost from the log, the end still says so.
-    for (const { value } of record.events) {
-      if (value.type !== "NODE_RESPONDED") continue;
+  // One node's answers are lost from the log, the end still says "declined".
+  state_without_answer: (history) => {
+    const { intent, node } = endedAs(history, "declined");
+    for (const { value } of history.record.events) {
       const data = value.data as EventData<"NODE_RESPONDED">;
-      const declined = data.responses.find(({ status }) => status === "declined");
-      if (declined === undefined) continue;
-      const intent = data.intent_id;
-      for (const other of record.events) {
-        const same = other.value.data as EventData<"NODE_RESPONDED">;
-        if (other.value.type !== "NODE_RESPONDED" || same.intent_id !== intent) continue;
-        same.responses = same.responses.filter(({ node_id }) => node_id !== declined.node_id);
-      }
-      return;
+      if (value.type !== "NODE_RESPONDED" || data.intent_id !== intent) continue;
+      data.responses = data.responses.filter(({ node_id }) => node_id !== node);
     }
   },
   answer_not_counted: (history) => restate(history, "declined", "timed_out"),
@@ -144,7 +139,6 @@ export const PLANTS: Readonly<Record<string, (history: History) => void>> = {
   },
 };
 
-/** A delivery that ended dead is said to have answered right behind its death. Returns the word of it, which is not in the log yet. */
 /** Of a delivery that ended dead without any answer: others' letters are of earlier revisions, or have recovered, perhaps behind the end. */
 function letterOfDead({ record }: History): Entry<DeadEntry> {
   const letters = new Map(record.deadLetters.map((letter) => [letter.subject, letter]));
@@ -167,9 +161,11 @@ function letterOfDead({ record }: History): Entry<DeadEntry> {
 const answersOf = ({ intent_id, responses }: EventData<"NODE_RESPONDED">): string[] =>
   responses.map(({ node_id }) => `dead.${intent_id}.${node_id}`);
 
+/** A delivery that ended dead is said to have answered right behind its death. Returns the word of it, which is not in the log yet. */
 function answerBehindDeath(history: History): Entry<Event> {
   const { record } = history;
-  const [, intent, node] = record.deadLetters[0]!.subject.split(".") as [string, string, string];
+  // Not of just any letter: what it told may have come back, and the log have the word of that.
+  const [, intent, node] = letterOfDead(history).subject.split(".") as [string, string, string];
   setState(history, intent, node, "quoted");
   const died = record.events.find(
     ({ value }) =>
@@ -199,17 +195,22 @@ function double(history: History, type: EventType): void {
 
 /** One delivery that ended in `from` is said to have ended in `to`. Returns its node. */
 function restate(history: History, from: DeliveryState, to: DeliveryState): string {
-  for (const end of history.record.ends) {
-    const deliveries = unpackDeliveries(end.value.deliveries);
-    const at = deliveries.findIndex(({ state }) => state === from);
+  const { end, intent, node } = endedAs(history, from);
+  end.timeMs = Number.MAX_SAFE_INTEGER; // long after the answer
+  setState(history, intent, node, to);
+  return node;
+}
+
+/** The first delivery that ended so. */
+function endedAs({ record }: History, state: DeliveryState): { end: End; intent: string; node: string } {
+  for (const end of record.ends) {
+    const at = unpackDeliveries(end.value.deliveries).findIndex((delivery) => delivery.state === state);
     if (at < 0) continue;
-    const id = end.subject.split(".")[3]!;
-    const { targets } = history.record.intents.find(({ subject }) => subject.endsWith(id))!.value;
-    end.timeMs = Number.MAX_SAFE_INTEGER; // long after the answer
-    setState(history, id, targets[at]!, to);
-    return targets[at]!;
+    const intent = end.subject.split(".")[3]!;
+    const { targets } = record.intents.find(({ subject }) => subject.endsWith(intent))!.value;
+    return { end, intent, node: targets[at]! };
   }
-  throw new Error(`no delivery ended as ${from}`);
+  throw new Error(`no delivery ended as ${state}`);
 }
 
 function setState({ record }: History, intent: string, node: string, to: DeliveryState): void {
