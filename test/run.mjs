@@ -31,7 +31,7 @@ function soakArguments([flag, name, ...others]) {
     process.stderr.write("--only needs the name of a soak: docs/soak.md\n");
     process.exit(2);
   }
-  return [alone, `(test/dist/(soaks|faults)|ws-gateway/dist)/${name}\\.test\\.js$`, ...others];
+  return [alone, `(test/dist/(soaks|faults)|ws-gateway/dist(/[a-z-]+)?)/${name}\\.test\\.js$`, ...others];
 }
 
 async function findTestServers() {

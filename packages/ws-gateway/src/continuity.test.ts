@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
 import { forward, lossySource, seeded, TestClient } from "./engine.fixture.js";
-import type { EventSource } from "./event-source.js";
+import type { EventSource } from "./log/event-source.js";
 import { EventsWorld } from "./events-world.fixture.js";
 import { eventually } from "./nats-server.fixture.js";
 import { Roamer } from "./roamer.fixture.js";

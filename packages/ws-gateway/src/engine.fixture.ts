@@ -7,11 +7,11 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { WebSocket } from "ws";
-import type { EventSource } from "./event-source.js";
+import type { EventSource } from "./log/event-source.js";
 import { GatewayEngine, type GatewayDeps } from "./gateway.js";
-import { natsSource } from "./nats-source.js";
+import { natsSource } from "./log/nats-source.js";
 import { eventually } from "./nats-server.fixture.js";
-import type { Policy, Route } from "./policy.js";
+import type { Policy, Route } from "./channels/policy.js";
 
 export const CURSOR_KEYS = [{ id: "a", secret: Buffer.alloc(16, 7) }];
 

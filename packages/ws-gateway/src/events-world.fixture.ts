@@ -2,7 +2,7 @@
 
 import { type Backbone, readAll } from "@outcry/backbone";
 import { eventsSource, startGateway, type TestGateway, TestPublisher } from "./engine.fixture.js";
-import type { EventSource } from "./event-source.js";
+import type { EventSource } from "./log/event-source.js";
 import type { GatewayLimits } from "./limits.js";
 import { deleteEvents, makeEvents, startTestNats, type TestNats } from "./nats-server.fixture.js";
 

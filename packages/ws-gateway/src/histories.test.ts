@@ -4,11 +4,11 @@ import { describe, expect, test } from "@jest/globals";
 import { silentLog, systemClock } from "@outcry/protocol";
 import { setImmediate as turn } from "node:timers/promises";
 import { CURSOR_KEYS, seeded, testPolicy } from "./engine.fixture.js";
-import type { Sink } from "./format.js";
+import type { Sink } from "./channels/format.js";
 import { GatewayEngine } from "./gateway.js";
-import { MemorySource } from "./memory-source.fixture.js";
-import { nativeFormat } from "./native-format.js";
-import type { Session } from "./session.js";
+import { MemorySource } from "./log/memory-source.fixture.js";
+import { nativeFormat } from "./native/native-format.js";
+import type { Session } from "./channels/session.js";
 
 const CHANNELS = ["one:x", "one:y", "group:g", "all:"];
 const SUBJECTS = ["rt.t.g.x", "rt.t.g.y", "rt.t.h.x", "rt.t.h.z"];

@@ -1,17 +1,17 @@
 // The realtime engine: one live log, channels with cursors, connections. Policy comes from the service around it.
 
-export { CLOSE, type CloseReason } from "./close-codes.js";
-export type { Connection } from "./connection.js";
-export { CursorCodec, type CursorKey, cursorScope, type Position, type ReadCursor } from "./cursor.js";
-export { cursorKeys } from "./cursor-keys.js";
-export type { EventSource, SourceHead, SourceMessage, SourcePage, SourceQuery } from "./event-source.js";
-export type { Format, Sink } from "./format.js";
+export { CLOSE, type CloseReason } from "./transport/close-codes.js";
+export type { Connection } from "./native/connection.js";
+export { CursorCodec, type CursorKey, cursorScope, type Position, type ReadCursor } from "./channels/cursor.js";
+export { cursorKeys } from "./channels/cursor-keys.js";
+export type { EventSource, SourceHead, SourceMessage, SourcePage, SourceQuery } from "./log/event-source.js";
+export type { Format, Sink } from "./channels/format.js";
 export { type GatewayDeps, GatewayEngine } from "./gateway.js";
 export { GATEWAY_LIMITS, type GatewayLimits } from "./limits.js";
 export type { GatewayObserver } from "./observer.js";
-export { natsSource, type NatsSourceDeps } from "./nats-source.js";
-export { refuseWhileStarting } from "./http-stream.js";
-export { nativeFormat, SUBPROTOCOL } from "./native-format.js";
+export { natsSource, type NatsSourceDeps } from "./log/nats-source.js";
+export { refuseWhileStarting } from "./http-stream/http-stream.js";
+export { nativeFormat, SUBPROTOCOL } from "./native/native-format.js";
 export type {
   Authenticated,
   EventPublisher,
@@ -22,7 +22,7 @@ export type {
   RenderedEvent,
   Route,
   Routed,
-} from "./policy.js";
-export type { Session, SubscribeOptions, SubscribeResult } from "./session.js";
-export type { GapReason, Opened } from "./subscribe.js";
-export { refuseUpgrade, type UpgradeRefusal } from "./upgrade.js";
+} from "./channels/policy.js";
+export type { Session, SubscribeOptions, SubscribeResult } from "./channels/session.js";
+export type { GapReason, Opened } from "./channels/subscribe.js";
+export { refuseUpgrade, type UpgradeRefusal } from "./transport/upgrade.js";

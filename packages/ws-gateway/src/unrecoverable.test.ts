@@ -1,9 +1,9 @@
 // What cannot be recovered is said, on a real nats-server: docs/gateway-protocol.md §4.5, §4.8, §4.9.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
-import { CursorCodec, cursorScope } from "./cursor.js";
+import { CursorCodec, cursorScope } from "./channels/cursor.js";
 import { CURSOR_KEYS, forward, TestClient } from "./engine.fixture.js";
-import type { EventSource } from "./event-source.js";
+import type { EventSource } from "./log/event-source.js";
 import { EventsWorld } from "./events-world.fixture.js";
 import { deleteEvents, eventually, purgeEvents } from "./nats-server.fixture.js";
 

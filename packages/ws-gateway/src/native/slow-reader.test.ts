@@ -2,9 +2,9 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startGateway, TestClient, type TestGateway } from "./engine.fixture.js";
-import { MemorySource } from "./memory-source.fixture.js";
-import { eventually } from "./nats-server.fixture.js";
+import { startGateway, TestClient, type TestGateway } from "../engine.fixture.js";
+import { MemorySource } from "../log/memory-source.fixture.js";
+import { eventually } from "../nats-server.fixture.js";
 
 let source: MemorySource;
 let gateway: TestGateway;

@@ -2,18 +2,18 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { type Clock, type ErrorCode, ERRORS, newId, OutcryError, problemOf } from "@outcry/protocol";
-import { CLOSE, type CloseReason } from "./close-codes.js";
-import { corsHeaders, PREFLIGHT_HEADERS } from "./cors.js";
-import type { Sink } from "./format.js";
+import { CLOSE, type CloseReason } from "../transport/close-codes.js";
+import { corsHeaders, PREFLIGHT_HEADERS } from "../transport/cors.js";
+import type { Sink } from "../channels/format.js";
 import type { HttpFormat } from "./http-format.js";
-import { GATEWAY_LIMITS, type GatewayLimits } from "./limits.js";
-import { type Flusher, Outbox } from "./outbox.js";
-import type { Peer } from "./peer.js";
-import type { Principal } from "./policy.js";
-import { Session, type SessionDeps } from "./session.js";
+import { GATEWAY_LIMITS, type GatewayLimits } from "../limits.js";
+import { type Flusher, Outbox } from "../transport/outbox.js";
+import type { Peer } from "../transport/peer.js";
+import type { Principal } from "../channels/policy.js";
+import { Session, type SessionDeps } from "../channels/session.js";
 import { readStreamRequest, type StreamRequest } from "./stream-request.js";
-import type { Opened } from "./subscribe.js";
-import type { UpgradeRefusal } from "./upgrade.js";
+import type { Opened } from "../channels/subscribe.js";
+import type { UpgradeRefusal } from "../transport/upgrade.js";
 
 interface Refusal {
   readonly code: ErrorCode;

@@ -1,7 +1,7 @@
 // The wire protocol `outcry.v1`, client to server (docs/gateway-protocol.md §3): frames into commands. Nothing is decided here.
 
 import { type ErrorCode, type JsonObject, parseStrict } from "@outcry/protocol";
-import { GATEWAY_LIMITS } from "./limits.js";
+import { GATEWAY_LIMITS } from "../limits.js";
 import type { CommandId } from "./native-format.js";
 
 export type Command =

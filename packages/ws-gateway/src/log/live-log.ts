@@ -6,7 +6,7 @@ import { type Log, OutcryError } from "@outcry/protocol";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import type { EventSource, SourceHead, SourceMessage } from "./event-source.js";
 import { HeldMessages } from "./held-messages.js";
-import type { GatewayLimits } from "./limits.js";
+import type { GatewayLimits } from "../limits.js";
 import { Ring } from "./ring.js";
 
 export type ResetReason = "epoch" | "trimmed";

@@ -3,15 +3,15 @@
 import type { Clock, ErrorCode } from "@outcry/protocol";
 import type { Duplex } from "node:stream";
 import type { RawData, WebSocket } from "ws";
-import { CLOSE, type CloseReason } from "./close-codes.js";
-import type { Sink } from "./format.js";
-import type { GatewayLimits } from "./limits.js";
+import { CLOSE, type CloseReason } from "../transport/close-codes.js";
+import type { Sink } from "../channels/format.js";
+import type { GatewayLimits } from "../limits.js";
 import { type Command, readCommands } from "./native-commands.js";
 import { byeFrame, type CommandId, errFrame, nativeFormat, okFrame, pingFrame } from "./native-format.js";
-import { type Flusher, Outbox } from "./outbox.js";
-import type { Peer } from "./peer.js";
-import type { Policy, Principal } from "./policy.js";
-import { Session, type SessionDeps } from "./session.js";
+import { type Flusher, Outbox } from "../transport/outbox.js";
+import type { Peer } from "../transport/peer.js";
+import type { Policy, Principal } from "../channels/policy.js";
+import { Session, type SessionDeps } from "../channels/session.js";
 
 export interface ConnectionDeps extends SessionDeps {
   readonly policy: Policy;

@@ -1,9 +1,9 @@
 // The wire forms of `GET /v1/stream` (docs/gateway-protocol.md §9): Server-Sent Events, and lines of JSON for whoever reads them by hand.
 
-import type { CloseReason } from "./close-codes.js";
-import type { Format } from "./format.js";
-import { nativeText } from "./native-format.js";
-import type { Opened } from "./subscribe.js";
+import type { CloseReason } from "../transport/close-codes.js";
+import type { Format } from "../channels/format.js";
+import { nativeText } from "../native/native-format.js";
+import type { Opened } from "../channels/subscribe.js";
 
 /** What a streamed HTTP answer says beside its channel's messages. */
 export interface HttpFormat extends Format {

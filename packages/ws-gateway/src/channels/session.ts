@@ -2,7 +2,7 @@
 
 import { type ErrorCode, isOutcryError } from "@outcry/protocol";
 import type { Sink } from "./format.js";
-import type { GatewayObserver } from "./observer.js";
+import type { GatewayObserver } from "../observer.js";
 import type { Policy, Principal, Route } from "./policy.js";
 import { type Opened, type SubscribeDeps, Subscription, type Want } from "./subscribe.js";
 

@@ -1,7 +1,7 @@
 // What the engine keeps of a client, whatever its transport: a socket or a streamed HTTP answer.
 
 import type { CloseReason } from "./close-codes.js";
-import type { Principal } from "./policy.js";
+import type { Principal } from "../channels/policy.js";
 
 export interface Peer {
   readonly id: string;

@@ -6,11 +6,11 @@ import { isOutcryError, type Log, OutcryError } from "@outcry/protocol";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChannelHub, Group, Member } from "./channel-hub.js";
 import type { CursorCodec, Position } from "./cursor.js";
-import type { SourceMessage } from "./event-source.js";
+import type { SourceMessage } from "../log/event-source.js";
 import type { Sink } from "./format.js";
-import type { ResetReason } from "./live-log.js";
+import type { ResetReason } from "../log/live-log.js";
 import type { Route } from "./policy.js";
-import { readPage, type ReplayDeps } from "./replay.js";
+import { readPage, type ReplayDeps } from "../log/replay.js";
 
 export interface SubscribeDeps extends ReplayDeps {
   readonly hub: ChannelHub;

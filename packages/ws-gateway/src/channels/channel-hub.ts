@@ -2,9 +2,9 @@
 
 import type { Log } from "@outcry/protocol";
 import { type CursorCodec, type CursorScope, cursorScope, type Position } from "./cursor.js";
-import type { SourceMessage } from "./event-source.js";
+import type { SourceMessage } from "../log/event-source.js";
 import type { Format, Sink } from "./format.js";
-import type { ResetReason } from "./live-log.js";
+import type { ResetReason } from "../log/live-log.js";
 import type { Policy, RenderedEvent, Route } from "./policy.js";
 
 /** A subscription that has everything up to the head. */

@@ -2,7 +2,7 @@
 // Frames go past `ws`, straight to its socket: safe because each is whole, deflate is off and `ws` itself only writes whole
 // control frames. Nothing is handed to a socket that asks to wait, so Node never buffers more than one write.
 
-import type { GatewayLimits } from "./limits.js";
+import type { GatewayLimits } from "../limits.js";
 
 /** Where the bytes go: a socket, or an HTTP answer. */
 export interface Outlet {

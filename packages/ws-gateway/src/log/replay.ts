@@ -2,10 +2,10 @@
 // then a second look, because a trimmed start jumps silently and a stream made anew answers with its own sequences.
 
 import { OutcryError } from "@outcry/protocol";
-import type { Position } from "./cursor.js";
+import type { Position } from "../channels/cursor.js";
 import type { EventSource, SourceMessage } from "./event-source.js";
 import type { Gate } from "./gate.js";
-import type { GatewayLimits } from "./limits.js";
+import type { GatewayLimits } from "../limits.js";
 import type { LiveLog } from "./live-log.js";
 
 export interface ReplayDeps {

@@ -6,11 +6,11 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OutcryError } from "@outcry/protocol";
-import { CLOSE } from "./close-codes.js";
-import { type Heard, startGateway, type TestGateway, testPolicy } from "./engine.fixture.js";
-import { EventsWorld } from "./events-world.fixture.js";
-import type { GatewayDeps } from "./gateway.js";
-import { eventually } from "./nats-server.fixture.js";
+import { CLOSE } from "../transport/close-codes.js";
+import { type Heard, startGateway, type TestGateway, testPolicy } from "../engine.fixture.js";
+import { EventsWorld } from "../events-world.fixture.js";
+import type { GatewayDeps } from "../gateway.js";
+import { eventually } from "../nats-server.fixture.js";
 
 let world: EventsWorld;
 const open: EventSource[] = [];

@@ -3,10 +3,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startGateway, TestClient, type TestGateway } from "./engine.fixture.js";
-import { MemorySource } from "./memory-source.fixture.js";
-import { eventually } from "./nats-server.fixture.js";
-import { upgrade } from "./upgrade.fixture.js";
+import { startGateway, TestClient, type TestGateway } from "../engine.fixture.js";
+import { MemorySource } from "../log/memory-source.fixture.js";
+import { eventually } from "../nats-server.fixture.js";
+import { upgrade } from "../transport/upgrade.fixture.js";
 
 const QUICK = { sweepMs: 10, authMs: 100, pingMs: 100, pongMs: 100, stallMs: 200, closeMs: 200, drainMs: 50 };
 

@@ -1,10 +1,10 @@
 // The wire protocol `outcry.v1`, server to client (docs/gateway-protocol.md §4 to §6).
 
 import { ERRORS, type ErrorCode } from "@outcry/protocol";
-import type { CloseReason } from "./close-codes.js";
-import type { Format } from "./format.js";
-import { textFrame } from "./frame.js";
-import type { RenderedEvent } from "./policy.js";
+import type { CloseReason } from "../transport/close-codes.js";
+import type { Format } from "../channels/format.js";
+import { textFrame } from "../transport/frame.js";
+import type { RenderedEvent } from "../channels/policy.js";
 
 export const SUBPROTOCOL = "outcry.v1";
 
