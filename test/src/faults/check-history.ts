@@ -94,7 +94,7 @@ function checkIntent(history: History, index: Index, intent: IntentEntry, say: S
     const behind = events.filter(
       ({ seq, value }) => seq > endEvents[0]!.seq && value.type !== "NODE_RESPONDED" && !END_TYPES.has(value.type),
     );
-    for (const { value } of behind) say("event_behind_end", `${id}: ${value.type}`);
+    for (const { value } of behind) say("event_behind_end", `${id}: ${value.type}; ${intentStory(intent)}`);
   }
   checkAttempts(history, intent, say);
   checkDeliveries(history, index, intent, end, say, add);
