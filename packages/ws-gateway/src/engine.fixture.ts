@@ -8,7 +8,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { WebSocket } from "ws";
 import type { EventSource } from "./log/event-source.js";
-import { GatewayEngine, type GatewayDeps } from "./gateway.js";
+import { GatewayEngine, type GatewayDeps, type SocketProtocol } from "./gateway.js";
 import { natsSource } from "./log/nats-source.js";
 import { eventually } from "./nats-server.fixture.js";
 import type { Policy, Route } from "./channels/policy.js";
@@ -25,6 +25,7 @@ export const testPolicy: Policy = {
   async authenticate(token) {
     if (token === "bad") return { kind: "refused", code: "credentials_invalid" };
     const [name = "", expiresAt] = token.split("@");
+    if (Number(expiresAt) <= Date.now()) return { kind: "refused", code: "token_expired" };
     return {
       kind: "ok",
       principal: {
@@ -98,13 +99,18 @@ export const eventsSource = (backbone: Backbone): EventSource =>
 export interface TestGateway {
   readonly engine: GatewayEngine;
   readonly url: string;
+  readonly port: number;
   readonly server: Server;
   /** Reasons of the connections that are gone. */
   readonly closed: string[];
   stop(): Promise<void>;
 }
 
-export async function startGateway(source: EventSource, more: Partial<GatewayDeps> = {}): Promise<TestGateway> {
+export async function startGateway(
+  source: EventSource,
+  more: Partial<GatewayDeps> = {},
+  port = 0,
+): Promise<TestGateway> {
   const closed: string[] = [];
   const engine = new GatewayEngine({
     source,
@@ -117,13 +123,16 @@ export async function startGateway(source: EventSource, more: Partial<GatewayDep
   });
   await engine.start();
   const server = createServer((request, response) => void engine.handleStream(request, response));
-  server.on("upgrade", (request, socket, head) => engine.handleUpgrade(request, socket, head));
-  server.listen(0, "127.0.0.1");
+  server.on("upgrade", (request, socket, head) =>
+    engine.handleUpgrade(protocolOf(request.url ?? ""), request, socket, head),
+  );
+  server.listen(port, "127.0.0.1");
   await once(server, "listening");
   return {
     engine,
     closed,
     server,
+    port: (server.address() as AddressInfo).port,
     url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/v1/ws`,
     async stop() {
       engine.stop();
@@ -132,6 +141,11 @@ export async function startGateway(source: EventSource, more: Partial<GatewayDep
       await once(server, "close");
     },
   };
+}
+
+function protocolOf(path: string): SocketProtocol {
+  if (path.startsWith("/connection/websocket")) return "centrifugo";
+  return path.startsWith("/socket/websocket") ? "phoenix" : "native";
 }
 
 export interface Heard {

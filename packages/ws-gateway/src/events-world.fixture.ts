@@ -46,8 +46,12 @@ export class EventsWorld {
     await makeEvents(this.backbone, this.epoch);
   }
 
-  async gateway(source: EventSource = this.source, limits: Partial<GatewayLimits> = {}): Promise<TestGateway> {
-    const gateway = await startGateway(source, { limits: { tailCheckMs: 50, headCheckMs: 500, ...limits } });
+  async gateway(
+    source: EventSource = this.source,
+    limits: Partial<GatewayLimits> = {},
+    port = 0,
+  ): Promise<TestGateway> {
+    const gateway = await startGateway(source, { limits: { tailCheckMs: 50, headCheckMs: 500, ...limits } }, port);
     this.gateways.push(gateway);
     return gateway;
   }

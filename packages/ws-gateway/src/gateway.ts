@@ -1,13 +1,14 @@
 // The engine of one process: one live log, one hub, many connections. It knows channels and cursors, nothing of intents.
 
-import { type Clock, type Log, newId, OutcryError } from "@outcry/protocol";
+import { type Clock, type Log, OutcryError } from "@outcry/protocol";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { WebSocketServer } from "ws";
 import { ChannelHub } from "./channels/channel-hub.js";
 import { CLOSE, type CloseReason } from "./transport/close-codes.js";
-import { Connection, type ConnectionDeps } from "./native/connection.js";
+import { centrifugoSocket } from "./centrifugo/centrifugo-socket.js";
+import { phoenixSocket } from "./phoenix/phoenix-socket.js";
+import { nativeSocket } from "./native/native-socket.js";
 import { isAllowedOrigin } from "./transport/cors.js";
 import { CursorCodec, type CursorKey } from "./channels/cursor.js";
 import type { EventSource } from "./log/event-source.js";
@@ -16,13 +17,14 @@ import { Gate } from "./log/gate.js";
 import { type HttpStreamDeps, openHttpStream } from "./http-stream/http-stream.js";
 import { GATEWAY_LIMITS, type GatewayLimits } from "./limits.js";
 import { LiveLog } from "./log/live-log.js";
-import { SUBPROTOCOL } from "./native/native-format.js";
 import type { GatewayObserver } from "./observer.js";
 import { Flusher } from "./transport/outbox.js";
 import type { Peer } from "./transport/peer.js";
 import type { EventPublisher, Policy, Principal, PublishableEvent, Published } from "./channels/policy.js";
 import { Session, type SessionDeps } from "./channels/session.js";
-import { refuseUpgrade, type UpgradeRefusal } from "./transport/upgrade.js";
+import { SocketAcceptor } from "./transport/accept-sockets.js";
+import type { SocketPeerDeps } from "./transport/socket-peer.js";
+import type { UpgradeRefusal } from "./transport/upgrade.js";
 
 export interface GatewayDeps {
   readonly source: EventSource;
@@ -39,6 +41,9 @@ export interface GatewayDeps {
   readonly observer?: GatewayObserver;
 }
 
+/** The wire protocols that are spoken on sockets. */
+export type SocketProtocol = "native" | "phoenix" | "centrifugo";
+
 export class GatewayEngine {
   readonly liveLog: LiveLog;
   readonly hub: ChannelHub;
@@ -46,9 +51,8 @@ export class GatewayEngine {
   readonly #deps: GatewayDeps;
   readonly #limits: GatewayLimits;
   readonly #connections = new Map<string, Peer>();
-  readonly #anonymous = new Set<Connection>();
-  readonly #server: WebSocketServer;
-  readonly #connectionDeps: ConnectionDeps;
+  readonly #anonymous = new Set<Peer>();
+  readonly #acceptors: Readonly<Record<SocketProtocol, SocketAcceptor>>;
   readonly #streamDeps: HttpStreamDeps;
   readonly #sessionDeps: SessionDeps;
   #sweeping: NodeJS.Timeout | undefined;
@@ -84,7 +88,6 @@ export class GatewayEngine {
       policy,
       log,
       limits,
-      cursors,
       hub,
       liveLog,
       observer: deps.observer,
@@ -97,20 +100,13 @@ export class GatewayEngine {
       flusher: new Flusher(),
       onClose: (peer: Peer, why: CloseReason | undefined) => this.#onClose(peer, why),
     };
-    this.#connectionDeps = { ...common, anonymous: this.#anonymous };
     this.#streamDeps = {
       ...common,
       random: deps.random ?? Math.random,
       allowedOrigins: deps.allowedOrigins ?? [],
       onOpen: (stream) => this.#connections.set(stream.id, stream),
     };
-    this.#server = new WebSocketServer({
-      noServer: true,
-      clientTracking: false,
-      perMessageDeflate: false, // ten times the CPU, thirty times the memory; and the outbox writes past ws
-      maxPayload: limits.frameInBytesMax,
-      handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
-    });
+    this.#acceptors = this.#acceptorsOf({ ...common, anonymous: this.#anonymous });
   }
 
   /** Resolves when the head of the stream is known; until then it accepts nobody. */
@@ -148,18 +144,9 @@ export class GatewayEngine {
     return this.liveLog.ready ? undefined : "the event stream is not readable or its head is not proven";
   }
 
-  /** For the HTTP server's `upgrade` event on the gateway's path. */
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const refusal = this.#refusalOf(request);
-    if (refusal !== undefined) {
-      this.counters.refused++;
-      return refuseUpgrade(socket, refusal);
-    }
-    this.#server.handleUpgrade(request, socket, head, (ws) => {
-      this.counters.accepted++;
-      const connection = new Connection(this.#connectionDeps, newId("con", this.#deps.clock), ws, socket);
-      this.#connections.set(connection.id, connection);
-    });
+  /** For the HTTP server's `upgrade` event on the path of that wire protocol. */
+  handleUpgrade(protocol: SocketProtocol, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    void this.#acceptors[protocol].accept(request, socket, head);
   }
 
   /** For all requests of the HTTP server on the path of streams. Resolves when the answer has begun, or is over. */
@@ -222,11 +209,18 @@ export class GatewayEngine {
     for (const connection of this.#connections.values()) connection.end(CLOSE.restart);
   }
 
-  #refusalOf(request: IncomingMessage): UpgradeRefusal | undefined {
-    const offered = request.headers["sec-websocket-protocol"];
-    if (offered !== undefined && !offered.split(",").some((name) => name.trim() === SUBPROTOCOL))
-      return { status: 400, code: "request_invalid", detail: `the subprotocol is ${SUBPROTOCOL}` };
-    return this.#unopenable(request);
+  #acceptorsOf(peers: SocketPeerDeps): Record<SocketProtocol, SocketAcceptor> {
+    const deps = {
+      peers,
+      unopenable: (request: IncomingMessage) => this.#unopenable(request),
+      onOpen: (peer: Peer) => void this.#connections.set(peer.id, peer),
+      counters: this.counters,
+    };
+    return {
+      native: new SocketAcceptor(deps, nativeSocket),
+      phoenix: new SocketAcceptor(deps, phoenixSocket),
+      centrifugo: new SocketAcceptor(deps, centrifugoSocket(this.#deps.cursorKeys)),
+    };
   }
 
   /** Why nobody may connect now, or not from this origin. */

@@ -1,12 +1,11 @@
 // The realtime engine: one live log, channels with cursors, connections. Policy comes from the service around it.
 
 export { CLOSE, type CloseReason } from "./transport/close-codes.js";
-export type { Connection } from "./native/connection.js";
 export { CursorCodec, type CursorKey, cursorScope, type Position, type ReadCursor } from "./channels/cursor.js";
 export { cursorKeys } from "./channels/cursor-keys.js";
 export type { EventSource, SourceHead, SourceMessage, SourcePage, SourceQuery } from "./log/event-source.js";
 export type { Format, Sink } from "./channels/format.js";
-export { type GatewayDeps, GatewayEngine } from "./gateway.js";
+export { type GatewayDeps, GatewayEngine, type SocketProtocol } from "./gateway.js";
 export { GATEWAY_LIMITS, type GatewayLimits } from "./limits.js";
 export type { GatewayObserver } from "./observer.js";
 export { natsSource, type NatsSourceDeps } from "./log/nats-source.js";

@@ -26,6 +26,7 @@ export const GATEWAY_LIMITS = {
   authMs: 5 * SECOND, // a browser sends its token in the first round trip
   pingMs: 25 * SECOND, // below the 30 to 60 s of idle timeouts in proxies
   pongMs: 10 * SECOND,
+  idleMs: 60 * SECOND, // of clients that beat by themselves, every 30 s (Phoenix)
   closeMs: 2 * SECOND, // for the peer's close frame; then the socket is destroyed
   streamRetryMs: 2 * SECOND, // when an EventSource comes back, give or take the half
   drainMs: 5 * SECOND, // at most, over which advice to reconnect is spread

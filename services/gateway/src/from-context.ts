@@ -6,7 +6,7 @@ import { OutcryError, STREAMS } from "@outcry/protocol";
 import { type Metrics, type ServiceContext, cursorSecretOf } from "@outcry/runtime";
 import { type GatewayObserver, cursorKeys } from "@outcry/ws-gateway";
 import { createGateway, type Gateway } from "./create-gateway.js";
-import { attachStreams, attachUpgrade, type SocketHost } from "./plugin.js";
+import { attachGateway, type SocketHost } from "./plugin.js";
 
 export interface GatewayHost extends Pick<SocketHost, "server"> {
   addHook(name: "onReady", hook: () => Promise<void>): unknown;
@@ -17,8 +17,7 @@ export function gatewayFromContext(context: ServiceContext, app: GatewayHost): v
   const { lifecycle, metrics, log } = context;
   let gateway: Gateway | undefined;
   let backbone: Backbone | undefined;
-  attachUpgrade(app, () => gateway);
-  attachStreams(app, () => gateway);
+  attachGateway(app, () => gateway);
   app.addHook("onReady", async () => {
     backbone = await connect(context);
     gateway = gatewayOn(context, backbone);

@@ -1,7 +1,7 @@
 // Live fan-out: which subscriptions hear an event, encoded once per group of those that see it alike.
 
 import type { Log } from "@outcry/protocol";
-import { type CursorCodec, type CursorScope, cursorScope, type Position } from "./cursor.js";
+import { type Cursors, type CursorScope, cursorScope, type Position } from "./cursor.js";
 import type { SourceMessage } from "../log/event-source.js";
 import type { Format, Sink } from "./format.js";
 import type { ResetReason } from "../log/live-log.js";
@@ -25,11 +25,11 @@ export interface Group {
   /** Of the last event that the members got. */
   eventSeq: number;
   /** The frame that says how far a quiet channel has come, made once per head. */
-  position: { readonly seq: number; readonly frame: Buffer } | undefined;
+  position: { readonly seq: number; readonly frame: Buffer | undefined } | undefined;
 }
 
 export interface ChannelHubDeps {
-  readonly cursors: CursorCodec;
+  readonly cursors: Cursors;
   readonly render: Policy["render"];
   readonly keysOf: Policy["keysOf"];
   readonly log: Log;
@@ -96,7 +96,7 @@ export class ChannelHub {
       views?.set(route.view, rendered);
     }
     this.counters.encoded++;
-    return format.event(route.channel, this.#deps.cursors.write(scope, event), rendered);
+    return format.event(route.channel, this.cursorsOf(format).write(scope, event), rendered);
   }
 
   scope(route: Route): CursorScope {
@@ -108,13 +108,17 @@ export class ChannelHub {
     return scope;
   }
 
-  cursor(route: Route, position: Position): string {
-    return this.#deps.cursors.write(this.scope(route), position);
+  cursorsOf(format: Format): Cursors {
+    return format.cursors ?? this.#deps.cursors;
   }
 
-  positionFrame(group: Group, head: Position): Buffer {
+  cursor(route: Route, format: Format, position: Position): string {
+    return this.cursorsOf(format).write(this.scope(route), position);
+  }
+
+  positionFrame(group: Group, head: Position): Buffer | undefined {
     if (group.position?.seq !== head.seq) {
-      const cursor = this.#deps.cursors.write(group.scope, head);
+      const cursor = this.cursorsOf(group.format).write(group.scope, head);
       group.position = { seq: head.seq, frame: group.format.position(group.route.channel, cursor) };
     }
     return group.position.frame;
@@ -132,7 +136,7 @@ export class ChannelHub {
     for (const old of before) {
       const members = [...old.members];
       for (const member of members) this.leave(member);
-      const frame = old.format.reset(old.route.channel, reason, this.cursor(old.route, head));
+      const frame = old.format.reset(old.route.channel, reason, this.cursor(old.route, old.format, head));
       for (const member of members) {
         // A new group: the old one's cursors are bound to the lost epoch.
         if (member.sink.offer(frame)) this.join(old.route, member);

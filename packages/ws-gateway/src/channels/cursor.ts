@@ -32,7 +32,13 @@ const TWO_32 = 2 ** 32;
 
 type Transform = (block: Uint8Array) => Buffer;
 
-export class CursorCodec {
+/** Positions as the clients of one wire protocol hold them. */
+export interface Cursors {
+  write(scope: CursorScope, position: Position): string;
+  read(scope: CursorScope, text: string): ReadCursor;
+}
+
+export class CursorCodec implements Cursors {
   readonly #current: { id: string; encrypt: Transform };
   readonly #decrypt = new Map<string, { encrypt: Transform; decrypt: Transform }>();
   readonly #block = Buffer.alloc(BLOCK_BYTES);

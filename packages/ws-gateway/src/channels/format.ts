@@ -1,13 +1,16 @@
 // How one wire protocol spells what a channel says. The engine encodes once per event × channel × view × format.
 
+import type { Cursors } from "./cursor.js";
 import type { RenderedEvent } from "./policy.js";
 
 export interface Format {
   readonly name: string;
+  /** Where its clients cannot hold ours. */
+  readonly cursors?: Cursors;
   /** Complete frames, ready to be written. */
   event(channel: string, cursor: string, event: RenderedEvent): Buffer;
-  /** The cursor moved on without an event for this channel. */
-  position(channel: string, cursor: string): Buffer;
+  /** The cursor moved on without an event for this channel. Undefined where the protocol cannot say so. */
+  position(channel: string, cursor: string): Buffer | undefined;
   /** Events were passed over; the next one follows `cursor`. */
   reset(channel: string, reason: string, cursor: string): Buffer;
   /** The subscription is over: the right to it was taken back. */

@@ -5,7 +5,7 @@
 import { isOutcryError, type Log, OutcryError } from "@outcry/protocol";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChannelHub, Group, Member } from "./channel-hub.js";
-import type { CursorCodec, Position } from "./cursor.js";
+import type { Position } from "./cursor.js";
 import type { SourceMessage } from "../log/event-source.js";
 import type { Sink } from "./format.js";
 import type { ResetReason } from "../log/live-log.js";
@@ -14,7 +14,6 @@ import { readPage, type ReplayDeps } from "../log/replay.js";
 
 export interface SubscribeDeps extends ReplayDeps {
   readonly hub: ChannelHub;
-  readonly cursors: CursorCodec;
   readonly log: Log;
 }
 
@@ -72,7 +71,7 @@ export class Subscription implements Member {
     this.#route = route;
     let outcome: OpenOutcome = { kind: "closed" };
     const tell = (cursor: Position, gap?: { recovered: boolean; reason?: GapReason }): void => {
-      const opened = { channel: route.channel, cursor: this.#deps.hub.cursor(route, cursor), ...gap };
+      const opened = { channel: route.channel, cursor: this.#deps.hub.cursor(route, this.sink.format, cursor), ...gap };
       outcome = { kind: "opened", ...opened };
       announce(opened);
     };
@@ -102,14 +101,14 @@ export class Subscription implements Member {
   advance(): void {
     const head = this.#head;
     if (this.group === undefined || Math.max(this.#toldSeq, this.group.eventSeq) >= head.seq) return;
-    if (this.sink.offer(this.#deps.hub.positionFrame(this.group, head))) this.#toldSeq = head.seq;
+    this.#tellHead(this.group, head);
   }
 
   async #begin(route: Route, want: Want): Promise<Begin> {
     if (want.from === "head") return { kind: "head" };
     if (want.from === "start") return { kind: "position", position: { seq: 0, time: 0 } };
-    const { cursors, hub, liveLog, source, limits } = this.#deps;
-    const read = cursors.read(hub.scope(route), want.cursor);
+    const { hub, liveLog, source, limits } = this.#deps;
+    const read = hub.cursorsOf(this.sink.format).read(hub.scope(route), want.cursor);
     if (read.kind === "invalid") return { kind: "refused", code: "cursor_invalid" };
     if (read.kind === "other_epoch") return { kind: "head", gap: { recovered: false, reason: "epoch" } };
     const { position } = read;
@@ -207,13 +206,22 @@ export class Subscription implements Member {
     this.#goLive(() => undefined);
     this.#toldSeq = 0;
     // Told even where no event was missed: it says that the replay is over.
-    if (this.sink.offer(hub.positionFrame(this.group!, this.#head))) this.#toldSeq = this.#head.seq;
+    this.#tellHead(this.group!, this.#head);
     return true;
+  }
+
+  #tellHead(group: Group, head: Position): void {
+    const frame = this.#deps.hub.positionFrame(group, head);
+    if (frame === undefined || this.sink.offer(frame)) this.#toldSeq = head.seq;
   }
 
   #payReset(reason: ResetReason): boolean {
     const { hub, liveLog } = this.#deps;
-    const frame = this.sink.format.reset(this.#route!.channel, reason, hub.cursor(this.#route!, this.#head));
+    const frame = this.sink.format.reset(
+      this.#route!.channel,
+      reason,
+      hub.cursor(this.#route!, this.sink.format, this.#head),
+    );
     if (!this.sink.offer(frame)) return false;
     this.#owed = undefined;
     this.#generation = liveLog.generation;

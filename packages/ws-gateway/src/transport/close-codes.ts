@@ -1,5 +1,7 @@
 // Why a socket was closed, and whether coming back helps. 4000–4499: reconnect and resume; 4500–4999: do not.
 
+import type { ErrorCode } from "@outcry/protocol";
+
 export interface CloseReason {
   readonly code: string;
   readonly number: number;
@@ -25,3 +27,9 @@ export const CLOSE = {
   authTimeout: row("auth_timeout", 4502, "No token came in time."),
   revoked: row("revoked", 4503, "The key was revoked or the connection removed by an operator."),
 } as const satisfies Record<string, CloseReason>;
+
+/** How a connection ends whose token was refused. */
+export function closeOfRefusal(code: ErrorCode): CloseReason {
+  if (code === "dependency_unavailable") return CLOSE.restart;
+  return code === "token_expired" ? CLOSE.tokenExpired : CLOSE.credentials;
+}

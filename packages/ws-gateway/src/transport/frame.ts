@@ -4,9 +4,16 @@ const FIN_TEXT = 0x81;
 
 export function textFrame(text: string): Buffer {
   const payloadBytes = Buffer.byteLength(text);
+  const frame = openFrame(FIN_TEXT, payloadBytes);
+  frame.write(text, frame.length - payloadBytes);
+  return frame;
+}
+
+/** The header stands, the payload is to be written behind it. */
+function openFrame(kind: number, payloadBytes: number): Buffer {
   const headerBytes = payloadBytes < 126 ? 2 : payloadBytes < 65_536 ? 4 : 10;
   const frame = Buffer.allocUnsafe(headerBytes + payloadBytes);
-  frame[0] = FIN_TEXT;
+  frame[0] = kind;
   if (headerBytes === 2) frame[1] = payloadBytes;
   else if (headerBytes === 4) {
     frame[1] = 126;
@@ -16,6 +23,5 @@ export function textFrame(text: string): Buffer {
     frame.writeUInt32BE(0, 2);
     frame.writeUInt32BE(payloadBytes, 6);
   }
-  frame.write(text, headerBytes);
   return frame;
 }

@@ -5,7 +5,7 @@ import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 
 export interface UpgradeRefusal {
-  readonly status: 400 | 403 | 404 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 503;
   readonly code: ErrorCode;
   readonly detail?: string;
 }

@@ -1,0 +1,55 @@
+// Centrifugo's JSON protocol, server to client (docs/gateway-protocol.md §11).
+
+import { ERRORS, type ErrorCode } from "@outcry/protocol";
+import type { CursorKey } from "../channels/cursor.js";
+import type { Format } from "../channels/format.js";
+import { textFrame } from "../transport/frame.js";
+import { OffsetCursors, splitOffset } from "./offset.js";
+
+/** Of an unsubscribe push: from 2500 on the client subscribes again. */
+const UNSUBSCRIBED = { ended: 2000, insufficientState: 2500 };
+
+export const centrifugoFormat = (keys: readonly CursorKey[]): Format => ({
+  name: "centrifugo",
+  cursors: new OffsetCursors(keys),
+  event: (channel, cursor, { type, json }) =>
+    textFrame(
+      `{"push":{"channel":${JSON.stringify(channel)},"pub":{"data":${json},"offset":${splitOffset(cursor).offset},"tags":{"type":${JSON.stringify(type)}}}}}`,
+    ),
+  /** Its clients move their position with publications alone. */
+  position: () => undefined,
+  /** The client subscribes again with what it has, and is told that it was not recovered. */
+  reset: (channel, reason) => unsubscribed(channel, UNSUBSCRIBED.insufficientState, `insufficient state: ${reason}`),
+  ended: (channel, code) => unsubscribed(channel, UNSUBSCRIBED.ended, code),
+});
+
+const unsubscribed = (channel: string, code: number, reason: string): Buffer =>
+  textFrame(JSON.stringify({ push: { channel, unsubscribe: { code, reason } } }));
+
+export const pingFrame = textFrame("{}");
+
+export const replyFrame = (id: number, kind: string, result: object): Buffer =>
+  textFrame(JSON.stringify({ id, [kind]: result }));
+
+export const UNRECOVERABLE = { code: 112, message: "unrecoverable position", temporary: false };
+
+/** By Centrifugo's own numbers; the message begins with our code. */
+export function errorFrame(id: number, error: ErrorCode | typeof UNRECOVERABLE, detail?: string): Buffer {
+  return textFrame(JSON.stringify({ id, error: typeof error === "string" ? toError(error, detail) : error }));
+}
+
+const NUMBERS: Partial<Record<ErrorCode, number>> = {
+  credentials_missing: 101,
+  credentials_invalid: 101,
+  permission_denied: 103,
+  channel_forbidden: 103,
+  subscription_limit: 106,
+  channel_invalid: 107,
+  frame_invalid: 108,
+  token_expired: 109,
+};
+
+function toError(code: ErrorCode, detail: string | undefined) {
+  const { meaning, temporary } = ERRORS[code];
+  return { code: NUMBERS[code] ?? (temporary ? 100 : 107), message: `${code}: ${detail ?? meaning}`, temporary };
+}

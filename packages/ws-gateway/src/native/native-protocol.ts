@@ -1,0 +1,83 @@
+// `outcry.v1` on a socket (docs/gateway-protocol.md): identity first, then commands, each with its reply.
+
+import type { ErrorCode } from "@outcry/protocol";
+import type { Session } from "../channels/session.js";
+import { CLOSE, closeOfRefusal, type CloseReason } from "../transport/close-codes.js";
+import type { SocketPeer, WireProtocol } from "../transport/socket-peer.js";
+import { type Command, readCommands } from "./native-commands.js";
+import { byeFrame, type CommandId, errFrame, nativeFormat, okFrame, pingFrame } from "./native-format.js";
+
+export class NativeProtocol implements WireProtocol {
+  readonly format = nativeFormat;
+  readonly ping = pingFrame;
+  readonly #peer: SocketPeer;
+  #authenticating = false;
+
+  constructor(peer: SocketPeer) {
+    this.#peer = peer;
+  }
+
+  bye(why: CloseReason, afterMs: number): Buffer {
+    return byeFrame(why, afterMs);
+  }
+
+  receive(data: Buffer, isBinary: boolean): void {
+    if (isBinary) return this.#peer.end(CLOSE.badFrame);
+    for (const read of readCommands(data)) {
+      if (!this.#peer.mayCommand()) return;
+      if (read.kind === "ok") this.#do(read.command);
+      else this.#peer.reply(errFrame(read.kind === "refused" ? read.id : undefined, read.code, read.detail));
+      if (read.kind === "broken") return this.#peer.end(CLOSE.badFrame);
+      if (this.#peer.ending) return;
+    }
+  }
+
+  #do(command: Command): void {
+    if (command.op === "pong") return;
+    if (command.op === "auth") return void this.#auth(command.id, command.token);
+    const { session } = this.#peer;
+    if (session === undefined) return this.#refuse(command.id, "credentials_missing");
+    switch (command.op) {
+      case "sub":
+        return void this.#subscribe(session, command);
+      case "unsub":
+        session.unsubscribe(command.channel);
+        return this.#peer.reply(okFrame(command.id, { ch: command.channel }));
+      case "ping":
+        return this.#peer.reply(okFrame(command.id, {}));
+    }
+  }
+
+  /** The first message, and later ones that renew a token in place. */
+  async #auth(id: CommandId, token: string): Promise<void> {
+    if (this.#authenticating) return this.#peer.reply(errFrame(id, "frame_invalid", "another auth is being checked"));
+    this.#authenticating = true;
+    const answer = await this.#peer.identify(token);
+    this.#authenticating = false;
+    if (this.#peer.ending) return;
+    if (answer.kind === "refused") return this.#refuse(id, answer.code, answer.detail);
+    const { principal } = answer;
+    if (!(await this.#peer.admit(principal)))
+      return this.#refuse(id, "permission_denied", "a connection stays with the one who opened it");
+    const expires = principal.expiresAt === undefined ? {} : { expires: new Date(principal.expiresAt).toISOString() };
+    const { pingMs } = this.#peer.limits;
+    this.#peer.reply(okFrame(id, { conn: this.#peer.id, role: principal.role, ping_ms: pingMs, ...expires }));
+  }
+
+  async #subscribe(session: Session, { id, channel, cursor, from }: Command & { op: "sub" }): Promise<void> {
+    const result = await session.subscribe(channel, cursor, {
+      ...(from === undefined ? {} : { from }),
+      announce: ({ channel: ch, cursor: c, recovered, reason }) =>
+        this.#peer.reply(okFrame(id, { ch, c, recovered, reason })),
+    });
+    if (result.kind === "refused") this.#peer.reply(errFrame(id, result.code, result.detail));
+    if (result.kind === "closed")
+      this.#peer.reply(errFrame(id, "frame_invalid", "replaced or ended before it was open"));
+  }
+
+  /** A refusal of who this is ends the connection; a temporary one may be tried again on another. */
+  #refuse(id: CommandId, code: ErrorCode, detail?: string): void {
+    this.#peer.reply(errFrame(id, code, detail));
+    this.#peer.end(closeOfRefusal(code));
+  }
+}
