@@ -48,7 +48,10 @@ export const testPolicy: Policy = {
     const [, , group = "", id = ""] = subject.split(".");
     return [`one.${id}`, `group.${group}`, "all."];
   },
-  render: (_view, data) => ({ type: "TICK", json: JSON.stringify(JSON.parse(Buffer.from(data).toString())) }),
+  render(_view, data) {
+    const event = JSON.parse(Buffer.from(data).toString()) as { type?: string };
+    return { type: event.type ?? "TICK", json: JSON.stringify(event) };
+  },
 };
 
 /** Loses, doubles and reorders what is heard live, from a seed. */

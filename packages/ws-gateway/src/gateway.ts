@@ -13,7 +13,7 @@ import { isAllowedOrigin } from "./transport/cors.js";
 import { CursorCodec, type CursorKey } from "./channels/cursor.js";
 import type { EventSource } from "./log/event-source.js";
 import type { Sink } from "./channels/format.js";
-import { Gate } from "./log/gate.js";
+import { ReplayPages } from "./log/replay.js";
 import { type HttpStreamDeps, openHttpStream } from "./http-stream/http-stream.js";
 import { GATEWAY_LIMITS, type GatewayLimits } from "./limits.js";
 import { LiveLog } from "./log/live-log.js";
@@ -47,6 +47,7 @@ export type SocketProtocol = "native" | "phoenix" | "centrifugo";
 export class GatewayEngine {
   readonly liveLog: LiveLog;
   readonly hub: ChannelHub;
+  readonly pages: ReplayPages;
   readonly counters = { accepted: 0, refused: 0 };
   readonly #deps: GatewayDeps;
   readonly #limits: GatewayLimits;
@@ -83,6 +84,7 @@ export class GatewayEngine {
     this.#limits = limits;
     this.hub = hub;
     this.liveLog = liveLog;
+    this.pages = new ReplayPages({ source, liveLog, limits });
     this.#sessionDeps = {
       source,
       policy,
@@ -91,7 +93,7 @@ export class GatewayEngine {
       hub,
       liveLog,
       observer: deps.observer,
-      reads: new Gate(limits.replaysMax),
+      pages: this.pages,
     };
     const common = {
       ...this.#sessionDeps,

@@ -12,6 +12,9 @@ export const GATEWAY_LIMITS = {
   commandIdCharsMax: 64,
   channelCharsMax: 200,
   tokenCharsMax: 8 * KIB, // 32 channel names and the claims
+  rewindEventsMax: 1_000, // a screen shows a hundred; everything is `from: "start"`
+  typesMax: 32, // there are two dozen types
+  typeCharsMax: 64,
   subscriptionsMax: 128, // per connection: each costs a set entry in every dispatch
   // what one process holds
   connectionsMax: 20_000, // about 8 KB each; the storm after a crash must fit its successor
@@ -48,6 +51,8 @@ export const GATEWAY_LIMITS = {
   replayMessages: 256,
   replayBytesMax: 256 * KIB,
   replaysMax: 64, // reads of the record at the same time, of all connections
+  pageKeptMs: 2 * SECOND, // a page that was read serves those who come back behind the first; longer is the ring's part
+  pagesBytesMax: 16 * MIB, // of pages that are kept
 } as const;
 
 export type GatewayLimits = { readonly [Name in keyof typeof GATEWAY_LIMITS]: number };

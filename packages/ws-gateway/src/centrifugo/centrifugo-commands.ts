@@ -2,6 +2,7 @@
 // decided here.
 
 import { type JsonObject, parseStrict } from "@outcry/protocol";
+import { readWanted, type Wanted } from "../channels/wanted.js";
 import { GATEWAY_LIMITS } from "../limits.js";
 
 export type CentrifugoCommand = { readonly id: number } & (
@@ -9,8 +10,8 @@ export type CentrifugoCommand = { readonly id: number } & (
   | {
       readonly kind: "subscribe";
       readonly channel: string;
-      /** `<epoch>:<offset>` */
-      readonly cursor?: string;
+      /** Its cursor is `<epoch>:<offset>`. */
+      readonly wanted: Wanted;
       /** An unrecovered subscription is to be refused with error 112 instead. */
       readonly rejectUnrecovered: boolean;
     }
@@ -67,9 +68,11 @@ function toCommand(id: number, name: string, body: JsonObject): CentrifugoComman
 
 /** A position of zero is one of its protocol's own: the beginning of an unknown epoch. */
 function toSubscribe(id: number, channel: string, body: JsonObject): CentrifugoCommand | undefined {
-  const { recover = false, offset = 0, epoch = "", flag = 0 } = body;
+  const { recover = false, offset = 0, epoch = "", flag = 0, data = null } = body;
   if (typeof recover !== "boolean" || typeof offset !== "number" || typeof epoch !== "string") return undefined;
   if (typeof flag !== "number") return undefined;
-  const cursor = recover ? { cursor: `${epoch}:${offset}` } : {};
-  return { id, kind: "subscribe", channel, ...cursor, rejectUnrecovered: (flag & REJECT_UNRECOVERED) !== 0 };
+  // What this protocol has no word for stands in the subscription's own data.
+  const wanted = readWanted({ ...(isObject(data) ? data : {}), cursor: recover ? `${epoch}:${offset}` : undefined });
+  if (typeof wanted === "string") return undefined;
+  return { id, kind: "subscribe", channel, wanted, rejectUnrecovered: (flag & REJECT_UNRECOVERED) !== 0 };
 }

@@ -101,9 +101,11 @@ class CentrifugoSocket implements WireProtocol {
   }
 
   async #subscribe(session: Session, command: CentrifugoCommand & { kind: "subscribe" }): Promise<void> {
-    const { id, channel, cursor, rejectUnrecovered } = command;
+    const { id, channel, rejectUnrecovered } = command;
+    const { cursor, ...more } = command.wanted;
     const rejects = (opened: Opened): boolean => rejectUnrecovered && opened.recovered === false;
     const result = await session.subscribe(channel, cursor, {
+      ...more,
       announce: (opened) =>
         this.#peer.reply(
           rejects(opened) ? errorFrame(id, UNRECOVERABLE) : replyFrame(id, "subscribe", subscribed(opened)),

@@ -195,6 +195,19 @@ describe("11.2 a subscription", () => {
     expect(second.numbers).toEqual([1, 2, 3, 4, 5]);
   });
 
+  test("may say in its data what it rewinds to, and which types it wants", async () => {
+    for (let n = 0; n < 8; n++) await world.publisher.publish("rt.t.g.x", { type: n % 2 === 0 ? "TICK" : "TOCK" });
+    const subscription = connect().newSubscription("group:g", { data: { rewind: { count: 2 }, types: ["TICK"] } });
+    const heard: unknown[] = [];
+    subscription.on("publication", ({ data, tags }) => heard.push([(data as { n: number }).n, tags?.["type"]]));
+    subscription.subscribe();
+    await eventually(() => heard.length === 2);
+    expect(heard).toEqual([
+      [5, "TICK"],
+      [7, "TICK"],
+    ]);
+  });
+
   test.each([
     ["a foreign epoch", { offset: 12, epoch: "xyz" }],
     ["no epoch", { offset: 12, epoch: "" }],

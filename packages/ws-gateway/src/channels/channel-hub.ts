@@ -3,6 +3,7 @@
 import type { Log } from "@outcry/protocol";
 import { type Cursors, type CursorScope, cursorScope, type Position } from "./cursor.js";
 import type { SourceMessage } from "../log/event-source.js";
+import { type EventFilter, UNREADABLE } from "./event-filter.js";
 import type { Format, Sink } from "./format.js";
 import type { ResetReason } from "../log/live-log.js";
 import type { Policy, RenderedEvent, Route } from "./policy.js";
@@ -10,6 +11,7 @@ import type { Policy, RenderedEvent, Route } from "./policy.js";
 /** A subscription that has everything up to the head. */
 export interface Member {
   readonly sink: Sink;
+  readonly filter: EventFilter;
   /** Set and cleared by the hub. */
   group: Group | undefined;
   /** Its queue is full: it has left its group, has everything up to `seq`, and is owed a reset if there was one. */
@@ -20,6 +22,7 @@ export interface Member {
 export interface Group {
   readonly route: Route;
   readonly format: Format;
+  readonly filter: EventFilter;
   readonly members: Set<Member>;
   readonly scope: CursorScope;
   /** Of the last event that the members got. */
@@ -52,7 +55,7 @@ export class ChannelHub {
 
   /** Adds a member in the tick in which it is whole. */
   join(route: Route, member: Member): void {
-    const group = this.#find(route, member.sink.format) ?? this.#make(route, member.sink.format);
+    const group = this.#find(route, member) ?? this.#make(route, member);
     group.members.add(member);
     member.group = group;
   }
@@ -87,14 +90,9 @@ export class ChannelHub {
     route: Route,
     format: Format,
     event: SourceMessage,
+    rendered: RenderedEvent,
     scope = this.scope(route),
-    views?: Map<string, RenderedEvent>,
   ): Buffer {
-    let rendered = views?.get(route.view);
-    if (rendered === undefined) {
-      rendered = this.#render(route.view, event);
-      views?.set(route.view, rendered);
-    }
     this.counters.encoded++;
     return format.event(route.channel, this.cursorsOf(format).write(scope, event), rendered);
   }
@@ -146,26 +144,30 @@ export class ChannelHub {
   }
 
   /** An event that cannot be shown is said to be there: leaving it out would be a silent gap. */
-  #render(view: string, { seq, data }: SourceMessage): RenderedEvent {
+  render({ view }: Route, { seq, data }: SourceMessage): RenderedEvent {
     try {
       return this.#deps.render(view, data);
     } catch (error) {
       this.counters.unreadable++;
       this.#deps.log.error({ seq, error: String(error) }, "gateway: an event cannot be rendered");
-      return { type: "UNREADABLE", json: "null" };
+      return { type: UNREADABLE, json: "null" };
     }
   }
 
-  #find(route: Route, format: Format): Group | undefined {
+  #find(route: Route, { sink, filter }: Member): Group | undefined {
     const like = (group: Group) =>
-      group.format === format && group.route.view === route.view && group.route.channel === route.channel;
+      group.format === sink.format &&
+      group.filter.key === filter.key &&
+      group.route.view === route.view &&
+      group.route.channel === route.channel;
     return this.#byKey.get(route.key)?.find(like);
   }
 
-  #make(route: Route, format: Format): Group {
+  #make(route: Route, { sink, filter }: Member): Group {
     const group: Group = {
       route,
-      format,
+      format: sink.format,
+      filter,
       members: new Set(),
       scope: this.scope(route),
       eventSeq: 0,
@@ -176,7 +178,13 @@ export class ChannelHub {
   }
 
   #deliverTo(group: Group, event: SourceMessage, views: Map<string, RenderedEvent>): void {
-    const frame = this.encode(group.route, group.format, event, group.scope, views);
+    let rendered = views.get(group.route.view);
+    if (rendered === undefined) {
+      rendered = this.render(group.route, event);
+      views.set(group.route.view, rendered);
+    }
+    if (!group.filter.passes(() => rendered.type)) return;
+    const frame = this.encode(group.route, group.format, event, rendered, group.scope);
     group.eventSeq = event.seq;
     for (const member of group.members) {
       if (member.sink.offer(frame)) this.counters.delivered++;

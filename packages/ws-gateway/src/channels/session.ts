@@ -4,7 +4,8 @@ import { type ErrorCode, isOutcryError } from "@outcry/protocol";
 import type { Sink } from "./format.js";
 import type { GatewayObserver } from "../observer.js";
 import type { Policy, Principal, Route } from "./policy.js";
-import { type Opened, type SubscribeDeps, Subscription, type Want } from "./subscribe.js";
+import { type Opened, type SubscribeDeps, Subscription } from "./subscribe.js";
+import type { Wanted } from "./wanted.js";
 
 export interface SessionDeps extends SubscribeDeps {
   readonly policy: Policy;
@@ -17,9 +18,7 @@ export type SubscribeResult =
   /** Replaced or ended before it was open. */
   | { readonly kind: "closed" };
 
-export interface SubscribeOptions {
-  /** Replays the whole channel; not together with a cursor. */
-  readonly from?: "start";
+export interface SubscribeOptions extends Omit<Wanted, "cursor"> {
   /** Runs before the first event is in the sink. */
   readonly announce?: (opened: Opened) => void;
 }
@@ -42,15 +41,20 @@ export class Session {
 
   /** Checks permission, replays what came after the cursor, goes live. On a channel that is open already it begins anew. */
   async subscribe(channel: string, cursor?: string, options: SubscribeOptions = {}): Promise<SubscribeResult> {
+    const { announce, ...wanted } = options;
     const before = this.#subscriptions.get(channel);
     const { subscriptionsMax, channelCharsMax } = this.#deps.limits;
     if (before === undefined && this.#subscriptions.size >= subscriptionsMax)
       return { kind: "refused", code: "subscription_limit" };
     if (channel.length > channelCharsMax) return { kind: "refused", code: "channel_invalid" };
     before?.close();
-    const subscription = new Subscription(this.#deps, this.#sink);
+    const subscription = new Subscription(
+      this.#deps,
+      this.#sink,
+      cursor === undefined ? wanted : { ...wanted, cursor },
+    );
     this.#subscriptions.set(channel, subscription);
-    const result = await this.#open(subscription, channel, wanted(cursor, options.from), options.announce);
+    const result = await this.#open(subscription, channel, announce);
     if (result.kind === "refused" && this.#subscriptions.get(channel) === subscription) this.unsubscribe(channel);
     return result;
   }
@@ -96,13 +100,12 @@ export class Session {
   async #open(
     subscription: Subscription,
     channel: string,
-    want: Want,
     announce: SubscribeOptions["announce"],
   ): Promise<SubscribeResult> {
     try {
       const routed = await this.#deps.policy.route(this.principal, channel);
       if (routed.kind === "refused") return routed;
-      const outcome = await subscription.open(routed.route satisfies Route, want, (opened) => announce?.(opened));
+      const outcome = await subscription.open(routed.route satisfies Route, (opened) => announce?.(opened));
       if (outcome.kind === "opened" && outcome.recovered !== undefined) this.#deps.observer?.resumed(outcome.recovered);
       return outcome.kind === "opened" ? { ...outcome, kind: "subscribed" } : outcome;
     } catch (error) {
@@ -111,9 +114,4 @@ export class Session {
       return { kind: "refused", code: "internal" };
     }
   }
-}
-
-function wanted(cursor: string | undefined, from: "start" | undefined): Want {
-  if (cursor !== undefined) return { from: "cursor", cursor };
-  return { from: from ?? "head" };
 }

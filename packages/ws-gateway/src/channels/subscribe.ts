@@ -4,24 +4,26 @@
 
 import { isOutcryError, type Log, OutcryError } from "@outcry/protocol";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { GatewayLimits } from "../limits.js";
+import type { EventSource, SourceMessage } from "../log/event-source.js";
+import type { LiveLog, ResetReason } from "../log/live-log.js";
+import { eventsSince, type LookedFor, newestEvents } from "../log/look-back.js";
+import type { ReplayPage, ReplayPages } from "../log/replay.js";
 import type { ChannelHub, Group, Member } from "./channel-hub.js";
 import type { Position } from "./cursor.js";
-import type { SourceMessage } from "../log/event-source.js";
+import { EventFilter } from "./event-filter.js";
 import type { Sink } from "./format.js";
-import type { ResetReason } from "../log/live-log.js";
 import type { Route } from "./policy.js";
-import { readPage, type ReplayDeps } from "../log/replay.js";
+import type { Wanted } from "./wanted.js";
 
-export interface SubscribeDeps extends ReplayDeps {
+export interface SubscribeDeps {
+  readonly source: EventSource;
+  readonly liveLog: LiveLog;
   readonly hub: ChannelHub;
+  readonly pages: ReplayPages;
   readonly log: Log;
+  readonly limits: GatewayLimits;
 }
-
-/** Where to begin: live only, behind a cursor, or with the first event there is. */
-export type Want =
-  | { readonly from: "head" }
-  | { readonly from: "start" }
-  | { readonly from: "cursor"; readonly cursor: string };
 
 export interface Opened {
   readonly channel: string;
@@ -42,13 +44,16 @@ export type OpenOutcome =
   | { readonly kind: "closed" };
 
 type Announce = (opened: Opened) => void;
+type Tell = (cursor: Position, gap?: { recovered: boolean; reason?: GapReason }) => void;
 
 export class Subscription implements Member {
   readonly sink: Sink;
+  readonly filter: EventFilter;
   group: Group | undefined;
   /** Since when it has been catching up after having been live, by `performance.now()`. */
   behindSince: number | undefined;
   readonly #deps: SubscribeDeps;
+  readonly #wanted: Wanted;
   #route: Route | undefined;
   /** While not live: everything up to here is in the sink. */
   #position: Position = { seq: 0, time: 0 };
@@ -57,9 +62,11 @@ export class Subscription implements Member {
   #toldSeq = 0;
   #closed = false;
 
-  constructor(deps: SubscribeDeps, sink: Sink) {
+  constructor(deps: SubscribeDeps, sink: Sink, wanted: Wanted) {
     this.#deps = deps;
     this.sink = sink;
+    this.#wanted = wanted;
+    this.filter = EventFilter.of(wanted.types);
   }
 
   get live(): boolean {
@@ -67,20 +74,26 @@ export class Subscription implements Member {
   }
 
   /** `announce` runs once, before the first event. Rejects with a temporary error while the record cannot be read. */
-  async open(route: Route, want: Want, announce: Announce): Promise<OpenOutcome> {
+  async open(route: Route, announce: Announce): Promise<OpenOutcome> {
     this.#route = route;
     let outcome: OpenOutcome = { kind: "closed" };
-    const tell = (cursor: Position, gap?: { recovered: boolean; reason?: GapReason }): void => {
-      const opened = { channel: route.channel, cursor: this.#deps.hub.cursor(route, this.sink.format, cursor), ...gap };
+    const tell: Tell = (cursor, gap) => {
+      // The latest event is a state: there is nothing to be recovered before it.
+      const recovery = this.#wanted.mode === "latest" ? undefined : gap;
+      const opened = {
+        channel: route.channel,
+        cursor: this.#deps.hub.cursor(route, this.sink.format, cursor),
+        ...recovery,
+      };
       outcome = { kind: "opened", ...opened };
       announce(opened);
     };
     this.#generation = this.#deps.liveLog.generation;
-    const begin = await this.#begin(route, want);
+    const begin = await this.#begin(route);
     if (this.#closed) return outcome;
     if (begin.kind === "refused") return begin;
     if (begin.kind === "head") this.#goLive(() => tell(this.#head, begin.gap));
-    else await this.#replayFrom(begin.position, want, tell);
+    else await this.#replayFrom(begin, tell);
     return outcome;
   }
 
@@ -104,11 +117,29 @@ export class Subscription implements Member {
     this.#tellHead(this.group, head);
   }
 
-  async #begin(route: Route, want: Want): Promise<Begin> {
-    if (want.from === "head") return { kind: "head" };
-    if (want.from === "start") return { kind: "position", position: { seq: 0, time: 0 } };
+  async #begin(route: Route): Promise<Begin> {
+    const { cursor, from, rewind, mode } = this.#wanted;
+    const behind = cursor === undefined ? undefined : await this.#behind(route, cursor);
+    if (behind !== undefined && behind.kind !== "position") return behind;
+    if (mode === "latest") {
+      const position = await this.#latest();
+      const seen = behind?.position.seq ?? 0;
+      return { kind: "position", position: position.seq < seen ? behind!.position : position, goesOn: true };
+    }
+    if (behind !== undefined) return behind;
+    if (from === "start") return { kind: "position", position: { seq: 0, time: 0 }, goesOn: true };
+    if (rewind === undefined) return { kind: "head" };
+    const { position, whole } = await this.#deps.pages.run(async () =>
+      "count" in rewind
+        ? newestEvents(this.#deps, await this.#lookedFor(), rewind.count)
+        : eventsSince(this.#deps, Math.max(0, this.#head.time - rewind.ms)),
+    );
+    return { kind: "position", position, goesOn: true, whole };
+  }
+
+  async #behind(route: Route, cursor: string): Promise<Begin> {
     const { hub, liveLog, source, limits } = this.#deps;
-    const read = hub.cursorsOf(this.sink.format).read(hub.scope(route), want.cursor);
+    const read = hub.cursorsOf(this.sink.format).read(hub.scope(route), cursor);
     if (read.kind === "invalid") return { kind: "refused", code: "cursor_invalid" };
     if (read.kind === "other_epoch") return { kind: "head", gap: { recovered: false, reason: "epoch" } };
     const { position } = read;
@@ -119,24 +150,34 @@ export class Subscription implements Member {
       if (!(await liveLog.reach(position.seq, limits.aheadMs)))
         throw new OutcryError("dependency_unavailable", "this gateway is behind its stream");
     }
-    return { kind: "position", position };
+    return { kind: "position", position, goesOn: false };
+  }
+
+  /** Behind which the newest event alone follows. */
+  async #latest(): Promise<Position> {
+    const wanted = await this.#lookedFor();
+    return (await this.#deps.pages.run(() => newestEvents(this.#deps, wanted, 1))).position;
+  }
+
+  async #lookedFor(): Promise<LookedFor> {
+    const { hub } = this.#deps;
+    const route = this.#route!;
+    const counts = (event: SourceMessage): boolean =>
+      hub.concerns(route, event.subject) && this.filter.passes(() => hub.render(route, event).type);
+    return { filter: await route.replayFilter(), counts };
   }
 
   /** The first page, or the ring, decides whether everything is there; only then is it announced. */
-  async #replayFrom(
-    position: Position,
-    want: Want,
-    tell: (cursor: Position, gap: { recovered: boolean; reason?: GapReason }) => void,
-  ): Promise<void> {
+  async #replayFrom({ position, goesOn, whole = true }: Begin & { kind: "position" }, tell: Tell): Promise<void> {
     this.#position = position;
-    let whole = true;
+    let isWhole = whole;
     for (;;) {
       if (this.#closed) return;
       const { liveLog } = this.#deps;
       if (this.#generation !== liveLog.generation)
         return this.#goLive(() => tell(this.#head, { recovered: false, reason: "epoch" }));
       const announceStart = () =>
-        tell(this.#position, whole ? { recovered: true } : { recovered: false, reason: "trimmed" });
+        tell(this.#position, isWhole ? { recovered: true } : { recovered: false, reason: "trimmed" });
       if (this.#position.seq >= liveLog.ring.floor) {
         announceStart();
         if (!this.#handOver()) void this.#catchUp();
@@ -150,8 +191,8 @@ export class Subscription implements Member {
         void this.#catchUp();
         return;
       }
-      if (want.from !== "start") return this.#goLive(() => tell(this.#head, { recovered: false, reason: "trimmed" }));
-      whole = false; // the beginning is gone: what is left of it is still what was asked for
+      if (!goesOn) return this.#goLive(() => tell(this.#head, { recovered: false, reason: "trimmed" }));
+      isWhole = false; // the beginning is gone: what is left of it is still what was asked for
       this.#position = { seq: (await this.#deps.source.head()).firstSeq - 1, time: 0 };
     }
   }
@@ -173,6 +214,7 @@ export class Subscription implements Member {
     const { liveLog } = this.#deps;
     if (this.#generation !== liveLog.generation) this.#owed ??= "epoch";
     if (this.#owed !== undefined) return this.#payReset(this.#owed);
+    if (this.#wanted.mode === "latest") await this.#passOver();
     if (this.#position.seq >= liveLog.ring.floor) return this.#handOver();
     const page = await this.#page();
     if (this.#closed || this.#generation !== liveLog.generation) return false;
@@ -181,8 +223,14 @@ export class Subscription implements Member {
     return false;
   }
 
-  async #page() {
-    return readPage(this.#deps, await this.#route!.replayFilter(), this.#position);
+  /** All but the newest event of what was not taken in time. */
+  async #passOver(): Promise<void> {
+    const latest = await this.#latest();
+    if (latest.seq > this.#position.seq) this.#position = latest;
+  }
+
+  async #page(): Promise<ReplayPage> {
+    return this.#deps.pages.page(await this.#route!.replayFilter(), this.#position);
   }
 
   #deliver(events: readonly SourceMessage[], through: Position): void {
@@ -191,8 +239,12 @@ export class Subscription implements Member {
   }
 
   #push(event: SourceMessage): boolean {
-    const frame = this.#deps.hub.encode(this.#route!, this.sink.format, event);
-    if (!this.sink.offer(frame)) return false;
+    const { hub } = this.#deps;
+    const rendered = hub.render(this.#route!, event);
+    if (this.filter.passes(() => rendered.type)) {
+      const frame = hub.encode(this.#route!, this.sink.format, event, rendered);
+      if (!this.sink.offer(frame)) return false;
+    }
     this.#position = { seq: event.seq, time: event.time };
     return true;
   }
@@ -244,5 +296,6 @@ export class Subscription implements Member {
 
 type Begin =
   | { readonly kind: "head"; readonly gap?: { recovered: false; reason: GapReason } }
-  | { readonly kind: "position"; readonly position: Position }
+  /** `goesOn`: what is left of it follows where the beginning is gone. */
+  | { readonly kind: "position"; readonly position: Position; readonly goesOn: boolean; readonly whole?: boolean }
   | { readonly kind: "refused"; readonly code: "cursor_invalid" };

@@ -69,6 +69,18 @@ describe("an EventSource", () => {
     for (const { id, data } of named("message")) expect(data).toMatchObject({ ch: "one:x", c: id, e: "TICK" });
   });
 
+  test("9.1: may rewind, and name the types that it wants", async () => {
+    const gateway = await gatewayWith({});
+    for (let n = 0; n < 8; n++) await world.publisher.publish("rt.t.g.x", { type: n % 2 === 0 ? "TICK" : "TOCK" });
+    const asked = "channel=one:x&access_token=alice&rewind_count=2&types=TICK,OTHER";
+    const { named, numbers } = listen(addressOf(gateway, asked));
+    await eventually(() => named("cursor").length === 1);
+    expect(numbers()).toEqual([5, 7]);
+    const latest = listen(addressOf(gateway, "channel=one:x&access_token=alice&mode=latest"));
+    await eventually(() => latest.named("cursor").length === 1);
+    expect(latest.numbers()).toEqual([8]);
+  });
+
   test("9.4: from=start replays the channel and says when the replay is over", async () => {
     const gateway = await gatewayWith({});
     for (let n = 0; n < 3; n++) await world.publisher.publish("rt.t.g.x");

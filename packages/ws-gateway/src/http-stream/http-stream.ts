@@ -158,9 +158,10 @@ export class HttpStream implements Peer, Sink {
   }
 
   /** The answer begins with the channel's first message; before it a refusal may still have a status of its own. */
-  async subscribe({ channel, cursor, from }: StreamRequest) {
+  async subscribe({ channel, wanted }: StreamRequest) {
+    const { cursor, ...more } = wanted;
     const result = await this.#session.subscribe(channel, cursor, {
-      ...(from === undefined ? {} : { from }),
+      ...more,
       announce: (opened) => this.#begin(opened),
     });
     if (result.kind === "refused") this.#session.close();

@@ -12,17 +12,25 @@ export class MemorySource implements EventSource {
   /** How a live message is treated: lost, given now, or given later. */
   fate: () => "lost" | "now" | "late" | "twice" = () => "now";
   reads = 0;
+  /** Reads fail although it is up. */
+  failing = false;
   readonly #listeners = new Set<(message: SourceMessage) => void>();
   readonly #upListeners = new Set<(up: boolean) => void>();
   readonly #late: SourceMessage[] = [];
   #time = 1_000_000;
 
-  publish(subject: string, n: number, text?: string): SourceMessage {
+  publish(subject: string, n: number, more: { text?: string; type?: string; time?: number } = {}): SourceMessage {
+    const { time, ...data } = more;
+    return this.publishBytes(subject, Buffer.from(JSON.stringify({ n, ...data })), time);
+  }
+
+  publishBytes(subject: string, data: Uint8Array, time = this.#time + 1): SourceMessage {
+    this.#time = time;
     const message = {
       seq: this.trimmed + this.messages.length + 1,
-      time: this.#time++,
+      time,
       subject,
-      data: Buffer.from(JSON.stringify({ n, text })),
+      data,
     };
     this.messages.push(message);
     const fate = this.up ? this.fate() : "lost";
@@ -84,7 +92,7 @@ export class MemorySource implements EventSource {
 
   async #roundTrip(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
-    if (!this.up) throw new OutcryError("dependency_unavailable", "the source is down");
+    if (!this.up || this.failing) throw new OutcryError("dependency_unavailable", "the source is down");
   }
 
   #give(message: SourceMessage): void {

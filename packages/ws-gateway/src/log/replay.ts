@@ -1,19 +1,14 @@
-// One page of a channel from the record, delivered only when it is proven whole: batched Direct Get with the channel's filter,
-// then a second look, because a trimmed start jumps silently and a stream made anew answers with its own sequences.
+// Pages of a channel from the record, delivered only when proven whole: batched Direct Get with the channel's filter, then a second
+// look, because a trimmed start jumps silently and a stream made anew answers with its own sequences.
+// One read per page for all who want it: those who ask while it is under way, and a moment later (after a crash thousands come back
+// with few different cursors).
 
 import { OutcryError } from "@outcry/protocol";
 import type { Position } from "../channels/cursor.js";
-import type { EventSource, SourceMessage } from "./event-source.js";
-import type { Gate } from "./gate.js";
 import type { GatewayLimits } from "../limits.js";
+import type { EventSource, SourceMessage } from "./event-source.js";
+import { Gate } from "./gate.js";
 import type { LiveLog } from "./live-log.js";
-
-export interface ReplayDeps {
-  readonly source: EventSource;
-  readonly liveLog: LiveLog;
-  readonly reads: Gate;
-  readonly limits: GatewayLimits;
-}
 
 export type ReplayPage =
   /** Every event of the channel behind the position, up to `through`. */
@@ -21,28 +16,103 @@ export type ReplayPage =
   /** Events behind the position are no longer there. */
   | { readonly kind: "trimmed" };
 
-/** `position` is before the live log's head. Rejects with a temporary error when the record cannot be read. */
-export function readPage(deps: ReplayDeps, filter: string, position: Position): Promise<ReplayPage> {
-  const { source, liveLog, reads, limits } = deps;
-  return reads.run(async () => {
-    const head = { seq: liveLog.last, time: liveLog.lastTime };
-    const seq = position.seq + 1;
-    const page = await source.read({ seq, filter, batch: limits.replayMessages, bytesMax: limits.replayBytesMax });
-    const [first, last] = await Promise.all([messageAt(deps, seq), messageAt(deps, head.seq)]);
-    if (first === undefined) return { kind: "trimmed" };
-    if (last?.time !== head.time) {
-      liveLog.check();
-      throw new OutcryError("dependency_unavailable", "the stream is not the one that was heard");
-    }
-    const events = page.messages.filter((message) => message.seq <= head.seq);
-    const end = events.at(-1);
-    // The source is at least as new as what was heard from it: no more matches means none up to the head.
-    const ended = page.pending === 0 || events.length < page.messages.length || end === undefined;
-    return { kind: "whole", events, through: ended ? head : { seq: end.seq, time: end.time } };
-  });
+export interface PagesDeps {
+  readonly source: EventSource;
+  readonly liveLog: LiveLog;
+  readonly limits: GatewayLimits;
 }
 
-async function messageAt({ source, limits }: ReplayDeps, seq: number): Promise<SourceMessage | undefined> {
-  const { messages } = await source.read({ seq, batch: 1, bytesMax: limits.replayBytesMax });
-  return messages[0]?.seq === seq ? messages[0] : undefined;
+interface Kept {
+  readonly page: Promise<ReplayPage>;
+  bytes: number;
+}
+
+export class ReplayPages {
+  readonly counters = { read: 0, shared: 0 };
+  readonly #deps: PagesDeps;
+  readonly #gate: Gate;
+  /** The oldest first. */
+  readonly #kept = new Map<string, Kept>();
+  #generation = 0;
+  #bytes = 0;
+
+  constructor(deps: PagesDeps) {
+    this.#deps = deps;
+    this.#gate = new Gate(deps.limits.replaysMax);
+  }
+
+  /** `position` is before the live log's head. Rejects with a temporary error when the record cannot be read. */
+  page(filter: string, position: Position): Promise<ReplayPage> {
+    if (this.#generation !== this.#deps.liveLog.generation) this.#forgetAll();
+    const key = `${filter} ${position.seq}`;
+    const kept = this.#kept.get(key);
+    if (kept !== undefined) {
+      this.counters.shared++;
+      return kept.page;
+    }
+    this.counters.read++;
+    const made: Kept = { page: this.#gate.run(() => readPage(this.#deps, filter, position)), bytes: 0 };
+    this.#kept.set(key, made);
+    made.page.then(
+      (page) => this.#keep(key, made, page),
+      () => this.#forget(key, made), // asked again by whoever needs it
+    );
+    return made.page;
+  }
+
+  /** Another read of the record, in turn with the pages. */
+  run<T>(work: () => Promise<T>): Promise<T> {
+    return this.#gate.run(work);
+  }
+
+  #keep(key: string, kept: Kept, page: ReplayPage): void {
+    if (this.#kept.get(key) !== kept) return;
+    if (page.kind === "trimmed") return this.#forget(key, kept);
+    kept.bytes = page.events.reduce((bytes, { data }) => bytes + data.length, EMPTY_PAGE_BYTES);
+    this.#bytes += kept.bytes;
+    setTimeout(() => this.#forget(key, kept), this.#deps.limits.pageKeptMs).unref();
+    for (const [other, oldest] of this.#kept) {
+      if (this.#bytes <= this.#deps.limits.pagesBytesMax) break;
+      if (oldest.bytes > 0) this.#forget(other, oldest);
+    }
+  }
+
+  #forget(key: string, kept: Kept): void {
+    if (this.#kept.get(key) !== kept) return;
+    this.#kept.delete(key);
+    this.#bytes -= kept.bytes;
+  }
+
+  #forgetAll(): void {
+    this.#generation = this.#deps.liveLog.generation;
+    this.#kept.clear();
+    this.#bytes = 0;
+  }
+}
+
+const EMPTY_PAGE_BYTES = 256; // its key and objects
+
+async function readPage(
+  { source, liveLog, limits }: PagesDeps,
+  filter: string,
+  position: Position,
+): Promise<ReplayPage> {
+  const head = { seq: liveLog.last, time: liveLog.lastTime };
+  const seq = position.seq + 1;
+  const page = await source.read({ seq, filter, batch: limits.replayMessages, bytesMax: limits.replayBytesMax });
+  const messageAt = async (at: number) => {
+    const { messages } = await source.read({ seq: at, batch: 1, bytesMax: limits.replayBytesMax });
+    return messages[0]?.seq === at ? messages[0] : undefined;
+  };
+  const [first, last] = await Promise.all([messageAt(seq), messageAt(head.seq)]);
+  if (first === undefined) return { kind: "trimmed" };
+  if (last?.time !== head.time) {
+    liveLog.check();
+    throw new OutcryError("dependency_unavailable", "the stream is not the one that was heard");
+  }
+  const events = page.messages.filter((message) => message.seq <= head.seq);
+  const end = events.at(-1);
+  // The source is at least as new as what was heard from it: no more matches means none up to the head.
+  const ended = page.pending === 0 || events.length < page.messages.length || end === undefined;
+  return { kind: "whole", events, through: ended ? head : { seq: end.seq, time: end.time } };
 }

@@ -44,6 +44,11 @@ export class Ring {
     for (let at = this.#start + (seq - this.floor); at < this.#events.length; at++) yield this.#events[at]!;
   }
 
+  /** All of them. */
+  *newestFirst(): Generator<SourceMessage> {
+    for (let at = this.#events.length - 1; at >= this.#start; at--) yield this.#events[at]!;
+  }
+
   #drop(): void {
     const event = this.#events[this.#start]!;
     this.bytes -= weigh(event);

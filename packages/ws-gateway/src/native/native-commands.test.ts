@@ -8,15 +8,15 @@ describe("client frames", () => {
   test("3.2: sub with a cursor, from the start, or neither", () => {
     expect(one('{"id":1,"op":"sub","ch":"a:b"}')).toEqual({
       kind: "ok",
-      command: { op: "sub", id: 1, channel: "a:b" },
+      command: { op: "sub", id: 1, channel: "a:b", wanted: {} },
     });
     expect(one('{"id":"x","op":"sub","ch":"a:b","cur":"c"}')).toEqual({
       kind: "ok",
-      command: { op: "sub", id: "x", channel: "a:b", cursor: "c" },
+      command: { op: "sub", id: "x", channel: "a:b", wanted: { cursor: "c" } },
     });
     expect(one('{"id":1,"op":"sub","ch":"a:b","from":"start","later":[1]}')).toEqual({
       kind: "ok",
-      command: { op: "sub", id: 1, channel: "a:b", from: "start" },
+      command: { op: "sub", id: 1, channel: "a:b", wanted: { from: "start" } },
     });
   });
 
@@ -36,6 +36,14 @@ describe("client frames", () => {
     ["no channel", '{"id":1,"op":"sub"}', 1],
     ["a cursor that is no text", '{"id":1,"op":"sub","ch":"a:b","cur":1}', 1],
     ["cursor and start", '{"id":1,"op":"sub","ch":"a:b","cur":"c","from":"start"}', 1],
+    ["cursor and rewind", '{"id":1,"op":"sub","ch":"a:b","cur":"c","rewind":{"ms":1}}', 1],
+    ["start and rewind", '{"id":1,"op":"sub","ch":"a:b","from":"start","rewind":{"ms":1}}', 1],
+    ["a rewind of nothing", '{"id":1,"op":"sub","ch":"a:b","rewind":{}}', 1],
+    ["a rewind of both", '{"id":1,"op":"sub","ch":"a:b","rewind":{"ms":1,"count":1}}', 1],
+    ["too long a rewind", '{"id":1,"op":"sub","ch":"a:b","rewind":{"count":1001}}', 1],
+    ["an unknown mode", '{"id":1,"op":"sub","ch":"a:b","mode":"last"}', 1],
+    ["no types", '{"id":1,"op":"sub","ch":"a:b","types":[]}', 1],
+    ["a type that is no text", '{"id":1,"op":"sub","ch":"a:b","types":[1]}', 1],
     ["from elsewhere", '{"id":1,"op":"sub","ch":"a:b","from":"end"}', 1],
   ])("3.6: an object with %s is refused and named by its id", (_name, text, id) => {
     expect(one(text)).toMatchObject({ kind: "refused", id, code: "frame_invalid" });

@@ -1,18 +1,13 @@
 // The wire protocol `outcry.v1`, client to server (docs/gateway-protocol.md §3): frames into commands. Nothing is decided here.
 
 import { type ErrorCode, type JsonObject, parseStrict } from "@outcry/protocol";
+import { readWanted, type Wanted } from "../channels/wanted.js";
 import { GATEWAY_LIMITS } from "../limits.js";
 import type { CommandId } from "./native-format.js";
 
 export type Command =
   | { readonly op: "auth"; readonly id: CommandId; readonly token: string }
-  | {
-      readonly op: "sub";
-      readonly id: CommandId;
-      readonly channel: string;
-      readonly cursor?: string;
-      readonly from?: "start";
-    }
+  | { readonly op: "sub"; readonly id: CommandId; readonly channel: string; readonly wanted: Wanted }
   | { readonly op: "unsub"; readonly id: CommandId; readonly channel: string }
   | { readonly op: "ping"; readonly id: CommandId }
   | { readonly op: "pong" };
@@ -61,24 +56,14 @@ const isCommandId = (id: unknown): id is CommandId =>
   (Number.isSafeInteger(id) && (id as number) >= 0);
 
 /** Unknown members are ignored; a text says what is wrong with a known one. */
-function toCommand({ op, token, ch, cur, from }: JsonObject, id: CommandId): Command | string {
+function toCommand({ op, token, ch, ...more }: JsonObject, id: CommandId): Command | string {
   switch (typeof op === "string" ? op : "") {
     case "auth":
       if (typeof token !== "string" || token.length > GATEWAY_LIMITS.tokenCharsMax)
         return "token is not a text, or too long";
       return { op: "auth", id, token };
     case "sub":
-      if (typeof ch !== "string") return "ch is not a text";
-      if (cur !== undefined && typeof cur !== "string") return "cur is not a text";
-      if (from !== undefined && from !== "start") return 'from is not "start"';
-      if (cur !== undefined && from !== undefined) return "cur and from exclude each other";
-      return {
-        op: "sub",
-        id,
-        channel: ch,
-        ...(cur === undefined ? {} : { cursor: cur }),
-        ...(from === undefined ? {} : { from }),
-      };
+      return typeof ch === "string" ? toSubscribe(id, ch, more) : "ch is not a text";
     case "unsub":
       return typeof ch === "string" ? { op: "unsub", id, channel: ch } : "ch is not a text";
     case "ping":
@@ -86,4 +71,11 @@ function toCommand({ op, token, ch, cur, from }: JsonObject, id: CommandId): Com
     default:
       return "op is not auth, sub, unsub, ping or pong";
   }
+}
+
+function toSubscribe(id: CommandId, channel: string, { cur, ...more }: JsonObject): Command | string {
+  if (cur !== undefined && (more["from"] ?? more["rewind"]) !== undefined)
+    return "cur excludes from and rewind: it says where to begin";
+  const wanted = readWanted(cur === undefined ? more : { ...more, cursor: cur });
+  return typeof wanted === "string" ? wanted : { op: "sub", id, channel, wanted };
 }

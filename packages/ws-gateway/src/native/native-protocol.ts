@@ -64,9 +64,10 @@ export class NativeProtocol implements WireProtocol {
     this.#peer.reply(okFrame(id, { conn: this.#peer.id, role: principal.role, ping_ms: pingMs, ...expires }));
   }
 
-  async #subscribe(session: Session, { id, channel, cursor, from }: Command & { op: "sub" }): Promise<void> {
+  async #subscribe(session: Session, { id, channel, wanted }: Command & { op: "sub" }): Promise<void> {
+    const { cursor, ...more } = wanted;
     const result = await session.subscribe(channel, cursor, {
-      ...(from === undefined ? {} : { from }),
+      ...more,
       announce: ({ channel: ch, cursor: c, recovered, reason }) =>
         this.#peer.reply(okFrame(id, { ch, c, recovered, reason })),
     });

@@ -31,7 +31,7 @@ describe("slow readers", () => {
   const text = "x".repeat(20_000); // 20 MB in all: more than the kernel's buffers take
   const publishAll = async () => {
     for (const n of all) {
-      source.publish("rt.t.g.x", n, text);
+      source.publish("rt.t.g.x", n, { text });
       if (n % 10 === 0) await sleep(2);
     }
   };
@@ -47,7 +47,8 @@ describe("slow readers", () => {
     await publishAll();
     await eventually(() => quick.numbers("all:").length === COUNT && gateway.closed.includes("slow"));
     expect(quick.numbers("all:")).toEqual(all);
-    expect(gateway.engine.hub.counters.behind).toBe(1);
+    expect(quick.closed).toBeUndefined(); // it may have fallen behind too, on a busy machine, and caught up
+    expect(gateway.closed).toEqual(["slow"]);
     slow.ws.resume();
     await closed(slow);
     const again = await TestClient.open(gateway.url, "slow");

@@ -3,7 +3,8 @@
 
 import { ERRORS, type ErrorCode, type JsonObject, type JsonValue } from "@outcry/protocol";
 import type { Authenticated } from "../channels/policy.js";
-import type { Session, SubscribeOptions } from "../channels/session.js";
+import type { Session } from "../channels/session.js";
+import { readWanted, type Wanted } from "../channels/wanted.js";
 import type { CloseReason } from "../transport/close-codes.js";
 import { phoenixText, type ReplyStatus } from "./phoenix-format.js";
 import type { PhoenixMessage } from "./phoenix-messages.js";
@@ -59,8 +60,9 @@ export class PhoenixProtocol {
     const before = this.#joins.get(topic);
     if (before !== undefined) this.#transport.say(phoenixText.close(before, topic));
     this.#joins.set(topic, joinRef);
-    const result = await session.subscribe(topic, wanted.cursor, {
-      ...wanted.options,
+    const { cursor: since, ...more } = wanted;
+    const result = await session.subscribe(topic, since, {
+      ...more,
       announce: ({ cursor, recovered, reason }) =>
         this.#reply({ ...message, joinRef }, "ok", {
           cursor,
@@ -116,17 +118,9 @@ export class PhoenixProtocol {
   }
 }
 
-interface JoinWanted {
-  readonly cursor?: string;
-  readonly options: SubscribeOptions;
-}
-
-/** The parameters of a join; unknown members are the application's own. A text says what is wrong. */
-function readJoin(payload: JsonObject | Uint8Array): JoinWanted | string {
+/** The parameters of a join; a cursor of null is none yet. A text says what is wrong. */
+function readJoin(payload: JsonObject | Uint8Array): Wanted | string {
   if (payload instanceof Uint8Array) return "a join has no binary parameters";
-  const { cursor, from } = payload;
-  if (cursor !== undefined && cursor !== null && typeof cursor !== "string") return "cursor is not a text";
-  if (from !== undefined && from !== "start") return 'from is not "start"';
-  if (typeof cursor === "string") return { cursor, options: {} }; // `from` was for the first time
-  return { options: from === undefined ? {} : { from } };
+  const { cursor, ...more } = payload;
+  return readWanted(cursor === null ? more : payload);
 }

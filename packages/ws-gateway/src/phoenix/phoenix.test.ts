@@ -172,6 +172,13 @@ describe("10.2 a join", () => {
     expect(second.replies[0]).toMatchObject({ recovered: true });
   });
 
+  test("may rewind, and name the types that it wants", async () => {
+    for (let n = 0; n < 8; n++) await world.publisher.publish("rt.t.g.x", { type: n % 2 === 0 ? "TICK" : "TOCK" });
+    const listener = await joined("group:g", { rewind: { count: 2 }, types: ["TICK"] });
+    await eventually(() => listener.numbers.length === 2);
+    expect(listener.numbers).toEqual([5, 7]);
+  });
+
   test("that can never succeed is told once, and its channel closed", async () => {
     const listener = new Listener(connect(), "one:secret");
     await eventually(() => listener.said.includes("closed"));
