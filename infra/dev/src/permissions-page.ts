@@ -9,6 +9,7 @@ import {
   type UserKind,
 } from "@outcry/backbone";
 import type { RouteTable } from "@outcry/broadcast";
+import { RIGHTS, type Rights, rightsOf } from "@outcry/gateway";
 import { EVENT_SUBJECTS, livePrefix, nodeInboxPrefix, ROLES, SUBJECTS, systemClock } from "@outcry/protocol";
 
 const GUIDE = `
@@ -26,9 +27,15 @@ const ROUTES_NOTE = `
 \`Authorization\`: ✓ is public, \`invite\` needs a single-use invite in the body instead.
 `;
 
+const CHANNELS_NOTE = `
+From \`services/gateway/src/rights.ts\`. Within its own: docs/gateway-protocol.md §7 says which channels of a kind those are. \`opens\` in
+the view named (7.6); \`present\`: may be there and give hints; \`sees\`: is shown who is there. An empty cell is a channel that does not
+exist for that role.
+`;
+
 const SUBJECTS_NOTE = `
 \`pub\` may publish, \`sub\` may subscribe. Users: **service** (broadcast, intake), **replies** (answers nodes inside \`_INBOX.\` and nowhere
-else), **gateway** (reads the live events and the access bucket), **system** (settings and revocations), **node** (on its own subjects)
+else), **gateway** (reads the live events and the access bucket, talks presence and hints with its own kind), **system** (settings and revocations), **node** (on its own subjects)
 and **other node** (the same user on another node's subjects: nothing).
 `;
 
@@ -38,6 +45,9 @@ export function permissionsPage(routes: RouteTable): string {
     "## HTTP routes",
     ROUTES_NOTE.trim(),
     routeMatrix(routes),
+    "## Channels of the gateway",
+    CHANNELS_NOTE.trim(),
+    channelMatrix(),
     "## NATS subjects",
     SUBJECTS_NOTE.trim(),
     subjectMatrix(),
@@ -58,6 +68,19 @@ function routeMatrix(routes: RouteTable): string {
   return markdownTable(["route", ...ROLES, "none"], rows);
 }
 
+function channelMatrix(): string {
+  const cell = (rights: Rights | undefined): string => {
+    if (rights === undefined) return "";
+    const { view, isPresent, seesPresence } = rights;
+    return [`opens (${view})`, isPresent ? "present" : "", seesPresence ? "sees" : ""].filter(Boolean).join(", ");
+  };
+  const rows = Object.keys(RIGHTS).map((kind) => [
+    `\`${kind}:<id>\``,
+    ...ROLES.map((role) => cell(rightsOf(kind, role))),
+  ]);
+  return markdownTable(["channel", ...ROLES], rows);
+}
+
 const OWN = "nod_self";
 const OTHER = "nod_other";
 
@@ -70,6 +93,8 @@ function subjectsOf(token: string): [name: string, subject: string][] {
   return [
     ...table,
     ["events", EVENT_SUBJECTS],
+    ["presence", "pres.roster"],
+    ["hints", "hint.channel"],
     ["live events", `${livePrefix("region")}.${EVENT_SUBJECTS}`],
     ["a node's inbox", `${nodeInboxPrefix(token)}.reply`],
     ["JetStream's API", "$JS.API.>"],

@@ -4,7 +4,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { type Clock, OutcryError } from "@outcry/protocol";
-import { type AuthTree, type UserKind, createAuthTree, mintUser } from "./auth.js";
+import { type AuthTree, type UserKind, createAuthTree, isUpToDate, mintUser } from "./auth.js";
 
 const TREE_FILE = "auth-tree.json";
 const KINDS: readonly UserKind[] = ["service", "replies", "gateway", "system"];
@@ -16,15 +16,23 @@ export interface AuthFolder {
   readonly creds: Readonly<Record<UserKind, string>>;
 }
 
-/** Makes the tree and the users at the first call; later calls read them. */
+/** Makes the tree and the users at the first call; later calls read them, and mint anew what a newer version gives other permissions. */
 export function openAuthFolder(folder: string, deps: { readonly clock: Clock }): AuthFolder {
-  if (existsSync(path.join(folder, TREE_FILE))) return readAuthFolder(folder);
+  if (existsSync(path.join(folder, TREE_FILE))) return renewed(folder, readAuthFolder(folder), deps);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const tree = createAuthTree(deps);
   for (const kind of KINDS) writePrivate(credsFile(folder, kind), mintUser(tree, deps, { kind }).creds);
   writePrivate(path.join(folder, TREE_FILE), `${JSON.stringify(tree)}\n`); // last: its presence says that all are there
   return readAuthFolder(folder);
 }
+
+function renewed(folder: string, found: AuthFolder, deps: { readonly clock: Clock }): AuthFolder {
+  const stale = KINDS.filter((kind) => !isUpToDate(jwtOf(found.creds[kind]), { kind }));
+  for (const kind of stale) writePrivate(credsFile(folder, kind), mintUser(found.tree, deps, { kind }).creds);
+  return stale.length === 0 ? found : readAuthFolder(folder);
+}
+
+const jwtOf = (creds: string): string => /-----BEGIN NATS USER JWT-----\n(\S+)/.exec(creds)?.[1] ?? "";
 
 /** Throws config_invalid for a folder that is incomplete or that others may read. */
 export function readAuthFolder(folder: string): AuthFolder {

@@ -3,7 +3,7 @@
 
 import { BUCKETS, LIMITS, STREAMS, SUBJECTS, nodeInboxPrefix } from "@outcry/protocol";
 import type { Clock } from "@outcry/protocol";
-import { credsText, encodeJwt, newKeyPair } from "./jwt.js";
+import { credsText, encodeJwt, natsClaims, newKeyPair } from "./jwt.js";
 import type { KeyPair } from "./jwt.js";
 
 const ACCOUNT = "OUTCRY";
@@ -118,15 +118,24 @@ export function mintUser(
   return { ...key, jwt, creds: credsText(jwt, key.seed) };
 }
 
+/** Whether a user's JWT of ours says what this version gives its kind: an older one may lack what was added. */
+export function isUpToDate(jwt: string, user: { kind: UserKind; tap?: string }): boolean {
+  const { pub, sub } = natsClaims(jwt).nats;
+  return JSON.stringify({ pub, sub }) === JSON.stringify(PERMISSIONS[user.kind](user.tap ?? STREAMS.events));
+}
+
 const UNLIMITED_USER = { subs: UNLIMITED, data: UNLIMITED, payload: UNLIMITED };
+
+/** Presence and hints, among the gateway's processes. */
+const GATEWAY_TALK = ["pres.>", "hint.>"];
 
 const PERMISSIONS: Readonly<Record<UserKind, (tap: string) => Permissions>> = {
   service: () => ({ pub: {}, sub: {} }),
   // What a node's request named as its reply subject is published by this user: outside `_INBOX.` it can do no harm.
   replies: () => ({ pub: { allow: ["_INBOX.>"] }, sub: { deny: [">"] } }),
   gateway: (tap) => ({
-    pub: { allow: [...readOf(tap), ...readOf(`KV_${BUCKETS.access}`)] },
-    sub: { allow: ["live.*.rt.>", `$KV.${BUCKETS.access}.>`, `${INBOX_PREFIXES.gateway}.>`] },
+    pub: { allow: [...readOf(tap), ...readOf(`KV_${BUCKETS.access}`), ...GATEWAY_TALK] },
+    sub: { allow: ["live.*.rt.>", `$KV.${BUCKETS.access}.>`, `${INBOX_PREFIXES.gateway}.>`, ...GATEWAY_TALK] },
   }),
   system: () => ({
     pub: { allow: ["$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.SERVER.PING.VARZ", "$SYS.REQ.SERVER.PING.JSZ"] },

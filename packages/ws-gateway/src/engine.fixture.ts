@@ -41,7 +41,9 @@ export const testPolicy: Policy = {
     const filter = FILTERS[kind];
     if (filter === undefined || (id === "secret" && principal.credential !== "chief"))
       return { kind: "refused", code: "channel_forbidden" };
-    const route: Route = { channel, key: `${kind}.${id}`, view: "plain", replayFilter: async () => filter(id) };
+    const presence = id === "shy" ? {} : { member: principal.id, seesPresence: true };
+    const replayFilter = async () => filter(id);
+    const route: Route = { channel, key: `${kind}.${id}`, view: "plain", ...presence, replayFilter };
     return { kind: "ok", route };
   },
   keysOf(subject) {
@@ -159,7 +161,12 @@ export interface Heard {
   readonly pos?: string;
   readonly reset?: { reason: string; c: string };
   readonly end?: { code: string };
+  readonly pres?: Pres;
+  readonly hint?: { from: string; kind: string; data: unknown };
 }
+
+export type PresMembers = Record<string, { ref: string; info: object }[]>;
+export type Pres = { state?: PresMembers; joins?: PresMembers; leaves?: PresMembers; count?: number };
 
 export interface Reply {
   readonly id: number | string | null;

@@ -13,6 +13,9 @@ import { isAllowedOrigin } from "./transport/cors.js";
 import { CursorCodec, type CursorKey } from "./channels/cursor.js";
 import type { EventSource } from "./log/event-source.js";
 import type { Sink } from "./channels/format.js";
+import { Hints } from "./presence/hints.js";
+import { Presence } from "./presence/presence.js";
+import { localBus, type ProcessBus } from "./presence/process-bus.js";
 import { ReplayPages } from "./log/replay.js";
 import { type HttpStreamDeps, openHttpStream } from "./http-stream/http-stream.js";
 import { GATEWAY_LIMITS, type GatewayLimits } from "./limits.js";
@@ -35,6 +38,8 @@ export interface GatewayDeps {
   readonly log: Log;
   readonly random?: () => number;
   readonly publisher?: EventPublisher;
+  /** To the other processes, for presence and hints. Default: there are none. */
+  readonly bus?: ProcessBus;
   /** Origins of browsers that may connect, `*` for any; a request without Origin is no browser's and may always. */
   readonly allowedOrigins?: readonly string[];
   readonly limits?: Partial<GatewayLimits>;
@@ -48,6 +53,8 @@ export class GatewayEngine {
   readonly liveLog: LiveLog;
   readonly hub: ChannelHub;
   readonly pages: ReplayPages;
+  readonly #presence: Presence;
+  readonly #hints: Hints;
   readonly counters = { accepted: 0, refused: 0 };
   readonly #deps: GatewayDeps;
   readonly #limits: GatewayLimits;
@@ -85,7 +92,17 @@ export class GatewayEngine {
     this.hub = hub;
     this.liveLog = liveLog;
     this.pages = new ReplayPages({ source, liveLog, limits });
+    const { bus = localBus() } = deps;
+    this.#presence = new Presence({ bus, limits, log });
+    this.#hints = new Hints({
+      bus,
+      limits,
+      log,
+      tell: (key, hint, client) => hub.tell(key, (format, channel) => format.hint(channel, hint), client),
+    });
     this.#sessionDeps = {
+      presence: this.#presence,
+      hints: this.#hints,
       source,
       policy,
       log,
@@ -116,6 +133,8 @@ export class GatewayEngine {
     this.#sweeping = setInterval(() => this.#sweep(), this.#limits.sweepMs);
     await this.liveLog.start();
     this.hub.bind(this.liveLog.epoch);
+    this.#presence.start();
+    this.#hints.start();
     this.#started = true;
   }
 
@@ -209,6 +228,8 @@ export class GatewayEngine {
     clearInterval(this.#sweeping);
     this.liveLog.stop();
     for (const connection of this.#connections.values()) connection.end(CLOSE.restart);
+    this.#presence.stop();
+    this.#hints.stop();
   }
 
   #acceptorsOf(peers: SocketPeerDeps): Record<SocketProtocol, SocketAcceptor> {

@@ -33,6 +33,7 @@ const belongs = (channel: string, subject: string): boolean => {
 
 /** One subscriber of one channel over all its reconnects: what it saw, and where it was told of a gap. */
 class Reader implements Sink {
+  readonly id = "reader";
   readonly format = nativeFormat;
   readonly channel: string;
   readonly seen: number[] = [];

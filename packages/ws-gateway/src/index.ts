@@ -7,6 +7,7 @@ export type { EventSource, SourceHead, SourceMessage, SourcePage, SourceQuery } 
 export type { Format, Sink } from "./channels/format.js";
 export { type GatewayDeps, GatewayEngine, type SocketProtocol } from "./gateway.js";
 export { GATEWAY_LIMITS, type GatewayLimits } from "./limits.js";
+export { natsBus, type ProcessBus } from "./presence/process-bus.js";
 export type { GatewayObserver } from "./observer.js";
 export { natsSource, type NatsSourceDeps } from "./log/nats-source.js";
 export { refuseWhileStarting } from "./http-stream/http-stream.js";

@@ -47,6 +47,19 @@ export const GATEWAY_LIMITS = {
   tailCheckMs: 1 * SECOND, // how long the loss of the last message before a silence may stay unseen
   headCheckMs: 3 * SECOND, // how long a stream that was replaced in silence may stay unseen
   retryMs: 250,
+  // presence and hints
+  presenceMembersMax: 200, // named; above it only counted, since n members cost n² messages
+  presenceInfoBytesMax: 1 * KIB, // a name and a state; 200 of them are one frame
+  presenceFlushMs: 100, // changes of so long go together
+  presenceCountMs: 1 * SECOND, // how often a count is told
+  presenceLingerMs: 15 * SECOND, // a reload or a tunnel is no leave
+  presenceBeatMs: 10 * SECOND,
+  presenceDeadMs: 30 * SECOND, // three beats: then the process and all its members are gone
+  hintBytesMax: 1 * KIB,
+  hintsPerSecond: 5, // per connection: keys are pressed faster, people read slower
+  hintFlushMs: 100, // of one member and kind only the last one within it is told
+  hintClearMs: 5 * SECOND, // nobody types for ever
+  hintsMax: 10_000, // that stand at a time in one process: some MB
   // replay from the record
   replayMessages: 256,
   replayBytesMax: 256 * KIB,

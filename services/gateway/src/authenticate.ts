@@ -41,6 +41,7 @@ function byToken({ access, serviceId, clock }: AuthenticateDeps, token: string):
       id: `buyer:${backend}:${sub}`,
       role,
       backendId: backend,
+      buyerId: sub,
       channels: new Set(channels),
     } as const;
     return { kind: "ok", principal };

@@ -4,9 +4,9 @@
 import { type ErrorCode, isId, parseTopic, TOPICS } from "@outcry/protocol";
 import type { Route, Routed } from "@outcry/ws-gateway";
 import type { GatewayPrincipal } from "./principal.js";
+import { rightsOf } from "./rights.js";
 
 const CHANNEL = /^([a-z]+):([A-Za-z0-9_.:-]{1,128})$/;
-export const PUBLIC_VIEW = "public";
 
 export interface Channel {
   readonly kind: string;
@@ -26,10 +26,24 @@ export interface RouteDeps {
 export function routeChannel(deps: RouteDeps, principal: GatewayPrincipal, name: string): Routed {
   const channel = parseChannel(name);
   if (channel === undefined) return refused("channel_invalid");
-  const place = placeOf(deps, principal, name, channel);
-  if (place === undefined) return refused("channel_forbidden");
-  const route: Route = { channel: name, view: PUBLIC_VIEW, ...place };
-  return { kind: "ok", route };
+  const rights = rightsOf(channel.kind, principal.role);
+  const place = rights === undefined ? undefined : placeOf(deps, principal, name, channel);
+  if (rights === undefined || place === undefined) return refused("channel_forbidden");
+  const { view, seesPresence } = rights;
+  const presence = { seesPresence, member: rights.isPresent ? memberOf(principal) : undefined };
+  return { kind: "ok", route: { channel: name, view, ...presence, ...place } };
+}
+
+/** As the others of a channel see it: never a key's or another backend's id. */
+function memberOf(principal: GatewayPrincipal): string | undefined {
+  switch (principal.role) {
+    case "buyer":
+      return `buyer:${principal.buyerId}`;
+    case "node":
+      return `node:${principal.nodeId}`;
+    default:
+      return principal.role;
+  }
 }
 
 const refused = (code: ErrorCode): Routed => ({ kind: "refused", code });
@@ -39,17 +53,15 @@ type Place = Pick<Route, "key" | "replayFilter">;
 
 const placeAt = (filter: string): Place => ({ key: filter, replayFilter: async () => filter });
 
-/** Undefined where the channel does not exist for this principal. */
+/** Undefined where the channel is not this principal's. */
 function placeOf(deps: RouteDeps, principal: GatewayPrincipal, name: string, { kind, id }: Channel): Place | undefined {
   switch (principal.role) {
     case "buyer":
-      return principal.channels.has(name) && kind !== "backend"
-        ? ofBackend(deps, principal.backendId, kind, id)
-        : undefined;
+      return principal.channels.has(name) ? ofBackend(deps, principal.backendId, kind, id) : undefined;
     case "backend":
       return ofBackend(deps, principal.backendId, kind, id);
     case "node":
-      return kind === "node" && id === principal.nodeId ? placeAt(TOPICS.node(id)) : undefined;
+      return id === principal.nodeId ? placeAt(TOPICS.node(id)) : undefined;
     case "operator":
     case "admin":
       return ofOperator(deps, kind, id);

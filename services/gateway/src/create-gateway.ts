@@ -8,6 +8,7 @@ import {
   GatewayEngine,
   type GatewayLimits,
   type GatewayObserver,
+  natsBus,
   natsSource,
   type Policy,
 } from "@outcry/ws-gateway";
@@ -16,7 +17,7 @@ import { authenticate } from "./authenticate.js";
 import { keysOf, routeChannel } from "./channels.js";
 import { IntentTopics } from "./intent-topics.js";
 import type { GatewayPrincipal } from "./principal.js";
-import { renderPublic } from "./public-view.js";
+import { renderEvent } from "./event-views.js";
 
 export interface CreateGatewayDeps {
   readonly backbone: Backbone;
@@ -61,12 +62,13 @@ export function createGateway(deps: CreateGatewayDeps): Gateway {
     authenticate: (token) => authenticate({ access, serviceId, clock }, token),
     route: async (principal, channel) => routeChannel(routes, principal, channel),
     keysOf,
-    render: (_view, data) => renderPublic(data),
+    render: renderEvent,
   };
   const engine: GatewayEngine = new GatewayEngine({
     ...deps,
     source: natsSource({ backbone, stream, region }),
     policy,
+    bus: natsBus(backbone),
   });
   let stopped: Promise<void> | undefined;
   return {

@@ -1,4 +1,5 @@
 export { createGateway, type CreateGatewayDeps, type Gateway } from "./create-gateway.js";
 export { eventPublisher } from "./event-publisher.js";
 export { gatewayFromContext, type GatewayHost } from "./from-context.js";
+export { RIGHTS, type Rights, rightsOf } from "./rights.js";
 export { GATEWAY_PATHS, type GatewayPaths, gatewayPlugin, type SocketHost } from "./plugin.js";

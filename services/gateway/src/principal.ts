@@ -4,7 +4,12 @@ import type { Principal } from "@outcry/ws-gateway";
 
 export type GatewayPrincipal = Principal &
   (
-    | { readonly role: "buyer"; readonly backendId: string; readonly channels: ReadonlySet<string> }
+    | {
+        readonly role: "buyer";
+        readonly backendId: string;
+        readonly buyerId: string;
+        readonly channels: ReadonlySet<string>;
+      }
     | { readonly role: "node"; readonly nodeId: string; readonly issuedAt: number }
     | { readonly role: "backend"; readonly backendId: string }
     | { readonly role: "operator" | "admin" }

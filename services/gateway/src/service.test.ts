@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { EventSource } from "eventsource";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
-import { newId, TOPICS } from "@outcry/protocol";
+import { buildEvent, newId, TOPICS } from "@outcry/protocol";
 import { generateKey, publicJwk } from "@outcry/signing";
 import {
   createKey,
@@ -350,5 +350,60 @@ describe("streams over HTTP", () => {
   test("9.1: other paths go on to Fastify", async () => {
     const response = await fetch(`${served.url}/v1/streams`);
     expect([response.status, response.headers.get("content-type")]).toEqual([404, "application/json; charset=utf-8"]);
+  });
+});
+
+describe("presence and views", () => {
+  test("12.1: a backend sees its buyer come and go, over two gateway processes", async () => {
+    const second = await serve(world);
+    const intent = newId("int");
+    const channel = `intent:${intent}`;
+    const backend = await as(one.secret);
+    expect(await backend.sub(channel, { presence: true })).toBe("ok");
+    const names = () => backend.messages.flatMap(({ pres }) => Object.keys((pres as { joins?: object })?.joins ?? {}));
+    const buyerToken = token(world, { sub: "7", role: "buyer", backend: one.backendId, channels: [channel] });
+    const buyer = await Socket.open(second.url, buyerToken);
+    expect(await buyer.sub(channel, { track: { page: "offer" } })).toBe("ok");
+    await eventually(() => names().length === 1);
+    expect(names()).toEqual(["buyer:7"]);
+    expect((await buyer.command({ op: "hint", ch: channel, kind: "typing", data: true })).err).toBeUndefined();
+    await eventually(() => backend.messages.some(({ hint }) => (hint as { from?: string })?.from === "buyer:7"));
+    await buyer.close();
+    await second.close();
+  });
+
+  test("12.6: an operator sees who is there and is not seen", async () => {
+    const operator = await createKey(world, "operator");
+    const socket = await as(operator.secret);
+    const channel = `intent:${newId("int")}`;
+    expect(await socket.sub(channel, { presence: true })).toBe("ok");
+    expect((await socket.command({ op: "track", ch: channel, info: {} })).err?.code).toBe("permission_denied");
+  });
+
+  test("7.6: a buyer is not shown how quotes are weighed, nor why nodes declined", async () => {
+    const intent = newId("int");
+    const channel = `intent:${intent}`;
+    const sockets = [
+      await as(one.secret),
+      await as(token(world, { sub: "7", role: "buyer", backend: one.backendId, channels: [channel] })),
+    ];
+    for (const socket of sockets) await socket.sub(channel);
+    const topic = TOPICS.intent(one.backendId, "7", intent);
+    const response = {
+      node_id: newId("nod"),
+      kind: "ack",
+      status: "declined",
+      reason: "busy",
+      received_at: "",
+    } as const;
+    const responded = { intent_id: intent, responses: [{ ...response, signature: "e30" }] };
+    await world.append(topic, buildEvent("NODE_RESPONDED", responded, { topic, traceId: "0".repeat(32) }));
+    const data = async (socket: Socket) => {
+      await eventually(() => socket.messages.some(({ e }) => e === "NODE_RESPONDED"));
+      const event = socket.messages.find(({ e }) => e === "NODE_RESPONDED")!.d as unknown as { data: typeof responded };
+      return Object.keys(event.data.responses[0]!);
+    };
+    expect(await data(sockets[0]!)).toEqual(expect.arrayContaining(["reason", "signature"]));
+    expect(await data(sockets[1]!)).toEqual(["node_id", "kind", "status", "received_at"]);
   });
 });

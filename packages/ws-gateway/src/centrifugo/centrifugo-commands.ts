@@ -1,8 +1,9 @@
 // Commands of Centrifugo's JSON protocol, client to server: one JSON object a line, several in a frame, `{}` is a pong. Nothing is
 // decided here.
 
-import { type JsonObject, parseStrict } from "@outcry/protocol";
+import { type JsonObject, type JsonValue, parseStrict } from "@outcry/protocol";
 import { readWanted, type Wanted } from "../channels/wanted.js";
+import { readHint } from "../presence/presence-wire.js";
 import { GATEWAY_LIMITS } from "../limits.js";
 
 export type CentrifugoCommand = { readonly id: number } & (
@@ -16,13 +17,16 @@ export type CentrifugoCommand = { readonly id: number } & (
       readonly rejectUnrecovered: boolean;
     }
   | { readonly kind: "unsubscribe"; readonly channel: string }
+  | { readonly kind: "presence" | "presence_stats"; readonly channel: string }
+  /** A hint, which is published as `{hint: {kind, data}}`. */
+  | { readonly kind: "hint"; readonly channel: string; readonly hint: string; readonly data: JsonValue }
   /** Known to the protocol, not offered here. */
   | { readonly kind: "unavailable" }
 );
 
 const NEWLINE = 0x0a;
 const REJECT_UNRECOVERED = 2;
-const UNAVAILABLE = ["publish", "presence", "presence_stats", "history", "rpc", "sub_refresh", "ping"] as const;
+const UNAVAILABLE = ["history", "rpc", "sub_refresh", "ping"] as const;
 
 /** Undefined where the frame is not of this protocol. */
 export function readCommands(frame: Buffer): CentrifugoCommand[] | undefined {
@@ -62,17 +66,30 @@ function toCommand(id: number, name: string, body: JsonObject): CentrifugoComman
   }
   if ((UNAVAILABLE as readonly string[]).includes(name)) return { id, kind: "unavailable" };
   if (typeof channel !== "string") return undefined;
-  if (name === "unsubscribe") return { id, kind: "unsubscribe", channel };
+  if (name === "unsubscribe") return { id, kind: name, channel };
+  if (name === "presence" || name === "presence_stats") return { id, kind: name, channel };
+  if (name === "publish") return toHint(id, channel, body);
   return name === "subscribe" ? toSubscribe(id, channel, body) : undefined;
+}
+
+function toHint(id: number, channel: string, { data }: JsonObject): CentrifugoCommand {
+  const hint =
+    isObject(data) && isObject(data["hint"]) ? readHint(data["hint"]["kind"], data["hint"]["data"]) : undefined;
+  if (hint === undefined || "fault" in hint) return { id, kind: "unavailable" };
+  return { id, kind: "hint", channel, hint: hint.kind, data: hint.data };
 }
 
 /** A position of zero is one of its protocol's own: the beginning of an unknown epoch. */
 function toSubscribe(id: number, channel: string, body: JsonObject): CentrifugoCommand | undefined {
-  const { recover = false, offset = 0, epoch = "", flag = 0, data = null } = body;
+  const { recover = false, offset = 0, epoch = "", flag = 0, data = null, join_leave: joinLeave } = body;
   if (typeof recover !== "boolean" || typeof offset !== "number" || typeof epoch !== "string") return undefined;
   if (typeof flag !== "number") return undefined;
   // What this protocol has no word for stands in the subscription's own data.
-  const wanted = readWanted({ ...(isObject(data) ? data : {}), cursor: recover ? `${epoch}:${offset}` : undefined });
+  const wanted = readWanted({
+    ...(isObject(data) ? data : {}),
+    cursor: recover ? `${epoch}:${offset}` : undefined,
+    presence: joinLeave === true ? true : undefined,
+  });
   if (typeof wanted === "string") return undefined;
   return { id, kind: "subscribe", channel, wanted, rejectUnrecovered: (flag & REJECT_UNRECOVERED) !== 0 };
 }

@@ -3,6 +3,7 @@
 import { ERRORS, type ErrorCode } from "@outcry/protocol";
 import type { CursorKey } from "../channels/cursor.js";
 import type { Format } from "../channels/format.js";
+import type { Members } from "../presence/presence-views.js";
 import { textFrame } from "../transport/frame.js";
 import { OffsetCursors, splitOffset } from "./offset.js";
 
@@ -18,10 +19,34 @@ export const centrifugoFormat = (keys: readonly CursorKey[]): Format => ({
     ),
   /** Its clients move their position with publications alone. */
   position: () => undefined,
+  /** The state is asked for with `presence`; too many to name join and leave unsaid. */
+  presence(channel, shown) {
+    if (shown.kind !== "change") return undefined;
+    const [joins, leaves] = [clientsOf(shown.joins), clientsOf(shown.leaves)];
+    return Buffer.concat([
+      ...joins.map(([, info]) => pushFrame(channel, `"join":{"info":${info}}`)),
+      ...leaves.map(([, info]) => pushFrame(channel, `"leave":{"info":${info}}`)),
+    ]);
+  },
+  /** Without an offset: it moves no position. */
+  hint: (channel, { from, kind, data }) =>
+    pushFrame(channel, `"pub":{"data":${JSON.stringify({ hint: { from, kind, data } })},"tags":{"type":"hint"}}`),
   /** The client subscribes again with what it has, and is told that it was not recovered. */
   reset: (channel, reason) => unsubscribed(channel, UNSUBSCRIBED.insufficientState, `insufficient state: ${reason}`),
   ended: (channel, code) => unsubscribed(channel, UNSUBSCRIBED.ended, code),
 });
+
+const pushFrame = (channel: string, said: string): Buffer =>
+  textFrame(`{"push":{"channel":${JSON.stringify(channel)},${said}}}`);
+
+/** One info per connection, by its id. */
+export const clientsOf = (members: Members): (readonly [client: string, info: string])[] =>
+  members.flatMap(([member, metas]) =>
+    metas.map(({ client, info }): [string, string] => [
+      client,
+      `{"client":${JSON.stringify(client)},"user":${JSON.stringify(member)},"conn_info":${info}}`,
+    ]),
+  );
 
 const unsubscribed = (channel: string, code: number, reason: string): Buffer =>
   textFrame(JSON.stringify({ push: { channel, unsubscribe: { code, reason } } }));

@@ -10,7 +10,9 @@ import type { SocketKind } from "../transport/accept-sockets.js";
 import { CLOSE, closeOfRefusal } from "../transport/close-codes.js";
 import type { SocketPeer, WireProtocol } from "../transport/socket-peer.js";
 import { type CentrifugoCommand, readCommands } from "./centrifugo-commands.js";
-import { centrifugoFormat, errorFrame, pingFrame, replyFrame, UNRECOVERABLE } from "./centrifugo-format.js";
+import type { PresenceShown } from "../presence/presence-views.js";
+import { textFrame } from "../transport/frame.js";
+import { centrifugoFormat, clientsOf, errorFrame, pingFrame, replyFrame, UNRECOVERABLE } from "./centrifugo-format.js";
 import { splitOffset } from "./offset.js";
 
 const SUBPROTOCOL = "centrifuge-json";
@@ -67,6 +69,14 @@ class CentrifugoSocket implements WireProtocol {
       case "unsubscribe":
         session.unsubscribe(command.channel);
         return this.#peer.reply(replyFrame(command.id, "unsubscribe", {}));
+      case "presence":
+      case "presence_stats":
+        return this.#presence(session, command);
+      case "hint": {
+        const answer = session.hint(command.channel, command.hint, command.data);
+        if (answer.kind === "refused") return this.#refuse(command.id, answer.code, answer.detail);
+        return this.#peer.reply(replyFrame(command.id, "publish", {}));
+      }
       case "unavailable":
         return this.#refuse(command.id, "frame_invalid", "not offered here");
     }
@@ -116,6 +126,19 @@ class CentrifugoSocket implements WireProtocol {
     if (result.kind === "subscribed" && rejects(result)) session.unsubscribe(channel);
   }
 
+  /** Where there are too many to name, only the statistics are given. */
+  #presence(
+    session: Session,
+    { id, kind, channel }: CentrifugoCommand & { kind: "presence" | "presence_stats" },
+  ): void {
+    const shown = session.look(channel);
+    if (shown.kind === "refused") return this.#refuse(id, shown.code, shown.detail);
+    if (kind === "presence_stats") return this.#peer.reply(replyFrame(id, kind, statsOf(shown)));
+    if (shown.kind !== "state") return this.#refuse(id, "frame_invalid", "too many to name: ask for presence_stats");
+    const clients = clientsOf(shown.members).map(([client, info]) => `${JSON.stringify(client)}:${info}`);
+    this.#peer.reply(textFrame(`{"id":${id},"presence":{"presence":{${clients.join(",")}}}}`));
+  }
+
   #expiry(): object {
     const expiresAt = this.#peer.principal?.expiresAt;
     if (expiresAt === undefined) return {};
@@ -132,4 +155,10 @@ function subscribed({ cursor, recovered }: Opened): object {
   const { epoch, offset } = splitOffset(cursor);
   const recovery = recovered === undefined ? {} : { was_recovering: true, recovered };
   return { recoverable: true, positioned: true, epoch, offset, ...recovery };
+}
+
+/** Above the number that is named, each member counts as one client. */
+function statsOf(shown: PresenceShown): object {
+  if (shown.kind !== "state") return { num_clients: shown.kind === "count" ? shown.count : 0, num_users: 0 };
+  return { num_clients: clientsOf(shown.members).length, num_users: shown.members.length };
 }

@@ -318,3 +318,36 @@ describe("11.4 rights", () => {
     ws.terminate();
   });
 });
+
+describe("11.6 presence and hints", () => {
+  test("the stock client gets joins and leaves, the list and the statistics", async () => {
+    const viewer = connect({ token: "viewer" }).newSubscription("group:g", { joinLeave: true });
+    const said: string[] = [];
+    viewer.on("join", ({ info }) => said.push(`+${info.user}`));
+    viewer.on("leave", ({ info }) => said.push(`-${info.user}`));
+    viewer.subscribe();
+    await viewer.ready();
+    const alice = connect().newSubscription("group:g", { data: { track: { name: "A" } } });
+    alice.subscribe();
+    await eventually(() => said.length === 1);
+    const { clients: present } = await viewer.presence();
+    expect(Object.values(present)).toMatchObject([
+      { client: expect.stringMatching(/^con_/), user: "alice", connInfo: { name: "A" } },
+    ]);
+    expect(await viewer.presenceStats()).toEqual({ numClients: 1, numUsers: 1 });
+    alice.unsubscribe();
+    await eventually(() => said.length === 2);
+    expect(said).toEqual(["+alice", "-alice"]);
+  });
+
+  test("a hint is published, and comes as a publication that moves no position", async () => {
+    const [alice, bob] = [await subscribed("group:g"), await subscribed("group:g", { token: "bob" })];
+    const hints: unknown[] = [];
+    bob.subscription.on("publication", ({ data, offset, tags }) => hints.push([data, offset, tags]));
+    await alice.subscription.publish({ hint: { kind: "typing", data: true } });
+    await eventually(() => hints.length === 1);
+    const hint = { from: "alice", kind: "typing", data: true };
+    expect(hints).toEqual([[{ hint }, undefined, { type: "hint" }]]);
+    await expect(alice.subscription.publish({ text: "hello" })).rejects.toMatchObject({ code: 108 });
+  });
+});

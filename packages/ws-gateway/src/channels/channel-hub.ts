@@ -80,6 +80,17 @@ export class ChannelHub {
     }
   }
 
+  /** What is no event of the stream, to everyone who is live but for the connection that it came from. */
+  tell(key: string, frameOf: (format: Format, channel: string) => Buffer, client: string): void {
+    const frames = new Map<Format, Map<string, Buffer>>();
+    for (const { format, route, members } of this.#byKey.get(key) ?? []) {
+      const named = frames.get(format) ?? new Map<string, Buffer>();
+      const frame = named.get(route.channel) ?? frameOf(format, route.channel);
+      frames.set(format, named.set(route.channel, frame));
+      for (const { sink } of members) if (sink.id !== client) sink.offer(frame); // one that is full does without
+    }
+  }
+
   /** Whether an event on this subject belongs to the route's channel. */
   concerns(route: Route, subject: string): boolean {
     return this.#deps.keysOf(subject).includes(route.key);

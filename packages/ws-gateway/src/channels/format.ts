@@ -1,6 +1,8 @@
 // How one wire protocol spells what a channel says. The engine encodes once per event × channel × view × format.
 
 import type { Cursors } from "./cursor.js";
+import type { Hint } from "../presence/hints.js";
+import type { PresenceShown } from "../presence/presence-views.js";
 import type { RenderedEvent } from "./policy.js";
 
 export interface Format {
@@ -13,12 +15,17 @@ export interface Format {
   position(channel: string, cursor: string): Buffer | undefined;
   /** Events were passed over; the next one follows `cursor`. */
   reset(channel: string, reason: string, cursor: string): Buffer;
+  /** Who is there. Undefined where nothing of it can be said. */
+  presence(channel: string, shown: PresenceShown): Buffer | undefined;
+  hint(channel: string, hint: Hint): Buffer;
   /** The subscription is over: the right to it was taken back. */
   ended(channel: string, code: string): Buffer;
 }
 
 /** Where a subscription's frames go: one connection, or a test. */
 export interface Sink {
+  /** The connection's. */
+  readonly id: string;
   readonly format: Format;
   /** False when the queue is full; the frame was then not taken. */
   offer(frame: Buffer): boolean;

@@ -23,6 +23,10 @@ export interface Route {
   readonly key: string;
   /** Name of the view; events are rendered once per view. */
   readonly view: string;
+  /** Under which this principal is present here and gives hints; absent where it may do neither. */
+  readonly member?: string | undefined;
+  /** Whether it may see who else is. */
+  readonly seesPresence?: boolean | undefined;
   /** Subject filter of the channel in the stream; asked for only when the record is read. */
   replayFilter(): Promise<string>;
 }

@@ -1,13 +1,15 @@
 // What one principal has subscribed to on one sink: the verbs subscribe, resume and unsubscribe, whatever the wire protocol.
 
-import { type ErrorCode, isOutcryError } from "@outcry/protocol";
+import { type ErrorCode, isOutcryError, type JsonValue } from "@outcry/protocol";
+import type { PresenceShown } from "../presence/presence-views.js";
+import { Attendance, type AttendanceDeps, type Attended, NOT_SUBSCRIBED, type Refused } from "./attendance.js";
 import type { Sink } from "./format.js";
 import type { GatewayObserver } from "../observer.js";
 import type { Policy, Principal, Route } from "./policy.js";
 import { type Opened, type SubscribeDeps, Subscription } from "./subscribe.js";
 import type { Wanted } from "./wanted.js";
 
-export interface SessionDeps extends SubscribeDeps {
+export interface SessionDeps extends SubscribeDeps, AttendanceDeps {
   readonly policy: Policy;
   readonly observer: Pick<GatewayObserver, "resumed"> | undefined;
 }
@@ -28,6 +30,8 @@ export class Session {
   readonly #deps: SessionDeps;
   readonly #sink: Sink;
   readonly #subscriptions = new Map<string, Subscription>();
+  /** Made when it is first needed: most connections only read. */
+  #attendance: Attendance | undefined;
 
   constructor(deps: SessionDeps, principal: Principal, sink: Sink) {
     this.#deps = deps;
@@ -54,7 +58,7 @@ export class Session {
       cursor === undefined ? wanted : { ...wanted, cursor },
     );
     this.#subscriptions.set(channel, subscription);
-    const result = await this.#open(subscription, channel, announce);
+    const result = await this.#open(subscription, channel, announce, wanted);
     if (result.kind === "refused" && this.#subscriptions.get(channel) === subscription) this.unsubscribe(channel);
     return result;
   }
@@ -66,6 +70,7 @@ export class Session {
 
   /** False when it was not subscribed. */
   unsubscribe(channel: string): boolean {
+    this.#attendance?.leave(channel);
     this.#subscriptions.get(channel)?.close();
     return this.#subscriptions.delete(channel);
   }
@@ -87,12 +92,36 @@ export class Session {
     this.principal = principal;
     for (const channel of this.channels) {
       const routed = await this.#deps.policy.route(principal, channel);
-      if (routed.kind === "ok" || !this.unsubscribe(channel)) continue;
-      this.#sink.offer(this.#sink.format.ended(channel, routed.code));
+      if (routed.kind === "ok") this.#takeRights(routed.route);
+      else if (this.unsubscribe(channel)) this.#sink.offer(this.#sink.format.ended(channel, routed.code));
     }
   }
 
+  /** To be there, or to say something else of itself. */
+  track(channel: string, info: string): Attended {
+    return this.#attend(channel, (attendance, route) => attendance.track(route, info));
+  }
+
+  untrack(channel: string): Attended {
+    return this.#attend(channel, (attendance, route) => {
+      attendance.untrack(route);
+      return { kind: "ok" };
+    });
+  }
+
+  /** Who is there, once. */
+  look(channel: string): PresenceShown | Refused {
+    return this.#attend(channel, (attendance, route) => attendance.look(route));
+  }
+
+  /** Tells the others for some seconds. */
+  hint(channel: string, kind: string, data: JsonValue): Attended {
+    return this.#attend(channel, (attendance, route) => attendance.hint(route, kind, data));
+  }
+
+  /** The connection is gone. */
   close(): void {
+    this.#attendance?.end();
     for (const subscription of this.#subscriptions.values()) subscription.close();
     this.#subscriptions.clear();
   }
@@ -101,11 +130,19 @@ export class Session {
     subscription: Subscription,
     channel: string,
     announce: SubscribeOptions["announce"],
+    wanted: Wanted,
   ): Promise<SubscribeResult> {
     try {
       const routed = await this.#deps.policy.route(this.principal, channel);
       if (routed.kind === "refused") return routed;
-      const outcome = await subscription.open(routed.route satisfies Route, (opened) => announce?.(opened));
+      const { route } = routed;
+      if (
+        (wanted.presence && route.seesPresence !== true) ||
+        (wanted.track !== undefined && route.member === undefined)
+      )
+        return { kind: "refused", code: "permission_denied", detail: "presence is not open to you here" };
+      const outcome = await subscription.open(route, (opened) => announce?.(opened));
+      if (outcome.kind === "opened") this.#begin(route, wanted);
       if (outcome.kind === "opened" && outcome.recovered !== undefined) this.#deps.observer?.resumed(outcome.recovered);
       return outcome.kind === "opened" ? { ...outcome, kind: "subscribed" } : outcome;
     } catch (error) {
@@ -113,5 +150,25 @@ export class Session {
       this.#deps.log.error({ channel, error: String(error) }, "gateway: a subscription could not be opened");
       return { kind: "refused", code: "internal" };
     }
+  }
+
+  /** Behind the reply, beside the first events. */
+  #begin(route: Route, { presence, track }: Wanted): void {
+    if (track !== undefined) this.#attendanceOf().track(route, track);
+    if (presence === true) this.#attendanceOf().watch(route);
+  }
+
+  #takeRights(route: Route): void {
+    this.#subscriptions.get(route.channel)?.takeRights(route);
+    this.#attendance?.renew(route);
+  }
+
+  #attend<T>(channel: string, what: (attendance: Attendance, route: Route) => T): T | Refused {
+    const route = this.#subscriptions.get(channel)?.route;
+    return route === undefined ? NOT_SUBSCRIBED : what(this.#attendanceOf(), route);
+  }
+
+  #attendanceOf(): Attendance {
+    return (this.#attendance ??= new Attendance(this.#deps, this.#sink));
   }
 }

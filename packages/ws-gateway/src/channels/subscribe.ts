@@ -69,6 +69,16 @@ export class Subscription implements Member {
     this.filter = EventFilter.of(wanted.types);
   }
 
+  /** Undefined until it is known to be allowed. */
+  get route(): Route | undefined {
+    return this.#route;
+  }
+
+  /** Today's rights to the same channel. */
+  takeRights({ member, seesPresence }: Route): void {
+    if (this.#route !== undefined) this.#route = { ...this.#route, member, seesPresence };
+  }
+
   get live(): boolean {
     return this.group !== undefined;
   }

@@ -1,5 +1,7 @@
 // What a subscriber asks for beside the channel, the same in every wire protocol: where to begin, which events, all of them or the latest.
 
+import type { JsonValue } from "@outcry/protocol";
+import { readInfo } from "../presence/presence-wire.js";
 import { GATEWAY_LIMITS } from "../limits.js";
 
 export interface Wanted {
@@ -13,13 +15,17 @@ export interface Wanted {
   readonly mode?: "latest";
   /** Only events of these types. */
   readonly types?: readonly string[];
+  /** To see who is there. */
+  readonly presence?: true;
+  /** To be there, with this metadata: JSON text. */
+  readonly track?: string;
 }
 
-const MEMBERS = ["cursor", "from", "rewind", "mode", "types"] as const;
+const MEMBERS = ["cursor", "from", "rewind", "mode", "types", "presence"] as const;
 
 /** From JSON. Other members are ignored; a text says what is wrong with a known one. */
 export function readWanted(asked: Readonly<Record<string, unknown>>): Wanted | string {
-  const { cursor, from, rewind, mode, types } = asked;
+  const { cursor, from, rewind, mode, types, presence, track } = asked;
   if (cursor !== undefined && typeof cursor !== "string") return "cursor is not a text";
   if (from !== undefined && from !== "start") return 'from is not "start"';
   if (rewind !== undefined && !isRewind(rewind))
@@ -27,7 +33,13 @@ export function readWanted(asked: Readonly<Record<string, unknown>>): Wanted | s
   if (mode !== undefined && mode !== "latest") return 'mode is not "latest"';
   if (types !== undefined && !isTypes(types)) return "types is not a list of event types";
   if (from !== undefined && rewind !== undefined) return "from and rewind exclude each other";
-  return Object.fromEntries(MEMBERS.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]])));
+  if (presence !== undefined && presence !== true) return "presence is not true";
+  const info = track === undefined ? undefined : readInfo(track as JsonValue);
+  if (info !== undefined && "fault" in info) return `track: ${info.fault}`;
+  const wanted: Wanted = Object.fromEntries(
+    MEMBERS.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]])),
+  );
+  return info === undefined ? wanted : { ...wanted, track: info.info };
 }
 
 const MAX = GATEWAY_LIMITS.rewindEventsMax;

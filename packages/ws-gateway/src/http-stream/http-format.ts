@@ -22,6 +22,8 @@ export const linesFormat: HttpFormat = {
   event: (channel, cursor, event) => line(nativeText.event(channel, cursor, event)),
   position: (channel, cursor) => line(nativeText.position(channel, cursor)),
   reset: (channel, reason, cursor) => line(nativeText.reset(channel, reason, cursor)),
+  presence: (channel, shown) => line(nativeText.presence(channel, shown)),
+  hint: (channel, hint) => line(nativeText.hint(channel, hint)),
   ended: (channel, code) => line(nativeText.ended(channel, code)),
   opened: (opened) => line(JSON.stringify({ ok: okOf(opened) })),
   ping: line("{}"),
@@ -50,6 +52,8 @@ export const sseFormat: HttpFormat = {
   position: (channel, cursor) => block({ event: "cursor", id: cursor, data: nativeText.position(channel, cursor) }),
   reset: (channel, reason, cursor) =>
     block({ event: "reset", id: cursor, data: nativeText.reset(channel, reason, cursor) }),
+  presence: (channel, shown) => block({ event: "presence", data: nativeText.presence(channel, shown) }),
+  hint: (channel, hint) => block({ event: "hint", data: nativeText.hint(channel, hint) }),
   ended: (channel, code) => block({ event: "end", data: nativeText.ended(channel, code) }),
   opened: (opened, retryMs) =>
     block({ event: "subscribed", id: opened.cursor, retryMs, data: JSON.stringify(okOf(opened)) }),

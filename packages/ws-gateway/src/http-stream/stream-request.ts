@@ -13,7 +13,17 @@ export interface StreamRequest {
   readonly isEventSource: boolean;
 }
 
-const PARAMETERS = ["channel", "cursor", "from", "rewind_count", "rewind_ms", "mode", "types", "access_token"];
+const PARAMETERS = [
+  "channel",
+  "cursor",
+  "from",
+  "rewind_count",
+  "rewind_ms",
+  "mode",
+  "types",
+  "presence",
+  "access_token",
+];
 
 /** A text says what is wrong. */
 export function readStreamRequest({ url, headers }: IncomingMessage): StreamRequest | string {
@@ -47,6 +57,7 @@ function wishOf(query: URLSearchParams, headers: IncomingMessage["headers"]): Re
     rewind: count === undefined && ms === undefined ? undefined : { count, ms },
     mode: text("mode"),
     types: text("types")?.split(","),
+    presence: query.has("presence") ? query.get("presence") === "true" : undefined,
   };
 }
 

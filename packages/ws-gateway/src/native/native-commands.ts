@@ -1,14 +1,23 @@
 // The wire protocol `outcry.v1`, client to server (docs/gateway-protocol.md §3): frames into commands. Nothing is decided here.
 
-import { type ErrorCode, type JsonObject, parseStrict } from "@outcry/protocol";
+import { type ErrorCode, type JsonObject, type JsonValue, parseStrict } from "@outcry/protocol";
 import { readWanted, type Wanted } from "../channels/wanted.js";
+import { readHint, readInfo } from "../presence/presence-wire.js";
 import { GATEWAY_LIMITS } from "../limits.js";
 import type { CommandId } from "./native-format.js";
 
 export type Command =
   | { readonly op: "auth"; readonly id: CommandId; readonly token: string }
   | { readonly op: "sub"; readonly id: CommandId; readonly channel: string; readonly wanted: Wanted }
-  | { readonly op: "unsub"; readonly id: CommandId; readonly channel: string }
+  | { readonly op: "unsub" | "untrack" | "presence"; readonly id: CommandId; readonly channel: string }
+  | { readonly op: "track"; readonly id: CommandId; readonly channel: string; readonly info: string }
+  | {
+      readonly op: "hint";
+      readonly id: CommandId;
+      readonly channel: string;
+      readonly kind: string;
+      readonly data: JsonValue;
+    }
   | { readonly op: "ping"; readonly id: CommandId }
   | { readonly op: "pong" };
 
@@ -57,7 +66,7 @@ const isCommandId = (id: unknown): id is CommandId =>
 
 /** Unknown members are ignored; a text says what is wrong with a known one. */
 function toCommand({ op, token, ch, ...more }: JsonObject, id: CommandId): Command | string {
-  switch (typeof op === "string" ? op : "") {
+  switch (op) {
     case "auth":
       if (typeof token !== "string" || token.length > GATEWAY_LIMITS.tokenCharsMax)
         return "token is not a text, or too long";
@@ -65,11 +74,16 @@ function toCommand({ op, token, ch, ...more }: JsonObject, id: CommandId): Comma
     case "sub":
       return typeof ch === "string" ? toSubscribe(id, ch, more) : "ch is not a text";
     case "unsub":
-      return typeof ch === "string" ? { op: "unsub", id, channel: ch } : "ch is not a text";
+    case "untrack":
+    case "presence":
+      return typeof ch === "string" ? { op, id, channel: ch } : "ch is not a text";
+    case "track":
+    case "hint":
+      return typeof ch === "string" ? toSaying(id, op, ch, more) : "ch is not a text";
     case "ping":
       return { op: "ping", id };
     default:
-      return "op is not auth, sub, unsub, ping or pong";
+      return "op is not auth, sub, unsub, track, untrack, presence, hint, ping or pong";
   }
 }
 
@@ -78,4 +92,13 @@ function toSubscribe(id: CommandId, channel: string, { cur, ...more }: JsonObjec
     return "cur excludes from and rewind: it says where to begin";
   const wanted = readWanted(cur === undefined ? more : { ...more, cursor: cur });
   return typeof wanted === "string" ? wanted : { op: "sub", id, channel, wanted };
+}
+
+function toSaying(id: CommandId, op: "track" | "hint", channel: string, more: JsonObject): Command | string {
+  if (op === "track") {
+    const read = readInfo(more["info"]);
+    return "fault" in read ? read.fault : { op, id, channel, ...read };
+  }
+  const read = readHint(more["kind"], more["data"]);
+  return "fault" in read ? read.fault : { op, id, channel, ...read };
 }

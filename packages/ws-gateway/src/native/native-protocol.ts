@@ -1,11 +1,21 @@
 // `outcry.v1` on a socket (docs/gateway-protocol.md): identity first, then commands, each with its reply.
 
 import type { ErrorCode } from "@outcry/protocol";
+import type { Attended } from "../channels/attendance.js";
 import type { Session } from "../channels/session.js";
 import { CLOSE, closeOfRefusal, type CloseReason } from "../transport/close-codes.js";
 import type { SocketPeer, WireProtocol } from "../transport/socket-peer.js";
 import { type Command, readCommands } from "./native-commands.js";
-import { byeFrame, type CommandId, errFrame, nativeFormat, okFrame, pingFrame } from "./native-format.js";
+import {
+  byeFrame,
+  type CommandId,
+  errFrame,
+  nativeFormat,
+  okFrame,
+  okText,
+  pingFrame,
+  presenceText,
+} from "./native-format.js";
 
 export class NativeProtocol implements WireProtocol {
   readonly format = nativeFormat;
@@ -45,7 +55,22 @@ export class NativeProtocol implements WireProtocol {
         return this.#peer.reply(okFrame(command.id, { ch: command.channel }));
       case "ping":
         return this.#peer.reply(okFrame(command.id, {}));
+      case "track":
+        return this.#answer(command.id, session.track(command.channel, command.info));
+      case "untrack":
+        return this.#answer(command.id, session.untrack(command.channel));
+      case "hint":
+        return this.#answer(command.id, session.hint(command.channel, command.kind, command.data));
+      case "presence": {
+        const shown = session.look(command.channel);
+        if (shown.kind === "refused") return this.#answer(command.id, shown);
+        return this.#peer.reply(okText(command.id, presenceText(shown)));
+      }
     }
+  }
+
+  #answer(id: CommandId, answer: Attended): void {
+    this.#peer.reply(answer.kind === "ok" ? okFrame(id, {}) : errFrame(id, answer.code, answer.detail));
   }
 
   /** The first message, and later ones that renew a token in place. */

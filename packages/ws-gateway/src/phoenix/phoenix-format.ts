@@ -3,6 +3,7 @@
 
 import type { JsonValue } from "@outcry/protocol";
 import type { Format } from "../channels/format.js";
+import type { Members, PresenceShown } from "../presence/presence-views.js";
 import { textFrame } from "../transport/frame.js";
 
 /** One message as JSON text. `response` and `payload` are JSON themselves. */
@@ -33,11 +34,38 @@ export const phoenixFormat = (name: string, frame: (text: string) => Buffer): Fo
     frame(phoenixText.broadcast(channel, type, `{"cursor":"${cursor}","event":${json}}`)),
   position: (channel, cursor) => frame(phoenixText.broadcast(channel, "cursor", JSON.stringify({ cursor }))),
   reset: (channel, reason, cursor) => frame(phoenixText.broadcast(channel, "gap", JSON.stringify({ reason, cursor }))),
+  presence: (channel, shown) => frame(presenceText(channel, shown)),
+  hint: (channel, { from, kind, data }) =>
+    frame(phoenixText.broadcast(channel, "hint", JSON.stringify({ from, kind, data }))),
   ended: (channel, code) =>
     Buffer.concat([
       frame(phoenixText.broadcast(channel, "end", JSON.stringify({ code }))),
       frame(phoenixText.close(null, channel)),
     ]),
 });
+
+function presenceText(channel: string, shown: PresenceShown): string {
+  switch (shown.kind) {
+    case "state":
+      return phoenixText.broadcast(channel, "presence_state", membersText(shown.members));
+    case "change": {
+      const diff = `{"joins":${membersText(shown.joins)},"leaves":${membersText(shown.leaves)}}`;
+      return phoenixText.broadcast(channel, "presence_diff", diff);
+    }
+    case "count":
+      return phoenixText.broadcast(channel, "presence_count", JSON.stringify({ count: shown.count }));
+    default:
+      return shown satisfies never;
+  }
+}
+
+/** Written by hand: a member may be called `__proto__`. */
+function membersText(members: Members): string {
+  const texts = members.map(([member, metas]) => {
+    const list = metas.map(({ ref, info }) => `{"phx_ref":"${ref}"${info === "{}" ? "" : `,${info.slice(1, -1)}`}}`);
+    return `${JSON.stringify(member)}:{"metas":[${list.join(",")}]}`;
+  });
+  return `{${texts.join(",")}}`;
+}
 
 export const phoenixSocketFormat = phoenixFormat("phoenix", textFrame);

@@ -2,10 +2,12 @@
 // transport carries the messages.
 
 import { ERRORS, type ErrorCode, type JsonObject, type JsonValue } from "@outcry/protocol";
+import type { Attended } from "../channels/attendance.js";
 import type { Authenticated } from "../channels/policy.js";
 import type { Session } from "../channels/session.js";
 import { readWanted, type Wanted } from "../channels/wanted.js";
 import type { CloseReason } from "../transport/close-codes.js";
+import { readHint, readInfo } from "../presence/presence-wire.js";
 import { phoenixText, type ReplyStatus } from "./phoenix-format.js";
 import type { PhoenixMessage } from "./phoenix-messages.js";
 
@@ -35,6 +37,8 @@ export class PhoenixProtocol {
     if (message.event === "phx_leave") return this.#leave(session, message);
     if (!this.#isJoined(message)) return this.#refuse(message, "channel_forbidden", "unmatched topic");
     if (message.event === "access_token") return void this.#renew(session, message);
+    if (message.event === "track" || message.event === "untrack" || message.event === "hint")
+      return this.#attend(session, message, message.event);
     this.#refuse(message, "frame_invalid", "this channel takes no such event");
   }
 
@@ -95,6 +99,26 @@ export class PhoenixProtocol {
       return this.#refuse(message, "permission_denied", "a connection stays with the one who opened it");
     this.#reply(message, "ok", {}); // first: it may cover this channel no longer, and a closed one hears no reply
     await session.renew(answer.principal);
+  }
+
+  /** The payload of `track` is the metadata itself, that of `hint` is `{kind, data}`. */
+  #attend(session: Session, message: PhoenixMessage, event: "track" | "untrack" | "hint"): void {
+    const { topic, payload } = message;
+    if (payload instanceof Uint8Array) return this.#refuse(message, "frame_invalid", "the payload is binary");
+    if (event === "untrack") return this.#answer(message, session.untrack(topic));
+    if (event === "track") {
+      const read = readInfo(payload);
+      if ("fault" in read) return this.#refuse(message, "request_invalid", read.fault);
+      return this.#answer(message, session.track(topic, read.info));
+    }
+    const read = readHint(payload["kind"], payload["data"]);
+    if ("fault" in read) return this.#refuse(message, "request_invalid", read.fault);
+    this.#answer(message, session.hint(topic, read.kind, read.data));
+  }
+
+  #answer(message: PhoenixMessage, answer: Attended): void {
+    if (answer.kind === "ok") this.#reply(message, "ok", {});
+    else this.#refuse(message, answer.code, answer.detail);
   }
 
   #isJoined({ topic, joinRef }: PhoenixMessage): boolean {

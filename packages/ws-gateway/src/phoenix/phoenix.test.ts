@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { once } from "node:events";
-import { type Channel, Socket } from "phoenix";
+import { type Channel, Presence, Socket } from "phoenix";
 import { WebSocket } from "ws";
 import type { TestGateway } from "../engine.fixture.js";
 import { EventsWorld } from "../events-world.fixture.js";
@@ -329,5 +329,44 @@ describe("10.6 an event of the client that the channel does not take", () => {
     listener.channel.push("shout", { a: 1 }).receive("error", (reply: Refusal) => replies.push(reply));
     await eventually(() => replies.length === 1);
     expect(replies[0]).toMatchObject({ code: "frame_invalid", retry: "never" });
+  });
+});
+
+describe("10.7 presence and hints", () => {
+  test("the stock Presence keeps the list, over joins, changes, leaves and a kill of the gateway", async () => {
+    const viewer = new Listener(connect({ authToken: "viewer" }), "group:g", { presence: true });
+    const presence = new Presence(viewer.channel);
+    const names = () =>
+      presence
+        .list((key: string) => key)
+        .toSorted()
+        .join(" ");
+    const alice = await joined("group:g", { track: { name: "A" } });
+    await joined("group:g", { track: {} }, { authToken: "__proto__" });
+    await eventually(() => names() === "__proto__ alice");
+    alice.channel.push("track", { name: "B" });
+    const infos = () =>
+      presence.list((key: string, { metas }: { metas: { name?: string }[] }) => [key, metas[0]!.name]);
+    await eventually(() => infos().some(([key, name]) => key === "alice" && name === "B"));
+    alice.channel.push("untrack", {});
+    await eventually(() => names() === "__proto__");
+    const { port } = gateway;
+    await gateway.stop();
+    world.gateways.pop();
+    gateway = await world.gateway(world.source, {}, port);
+    await eventually(() => names() === "__proto__ alice"); // its join says so again
+  });
+
+  test("a hint is an event of the channel", async () => {
+    const [alice, bob] = [await joined("group:g"), await joined("group:g", {}, { authToken: "bob" })];
+    const hints: unknown[] = [];
+    bob.channel.on("hint", (hint) => void hints.push(hint));
+    alice.channel.push("hint", { kind: "typing", data: true });
+    await eventually(() => hints.length === 1);
+    expect(hints).toEqual([{ from: "alice", kind: "typing", data: true }]);
+    const refusals: Refusal[] = [];
+    alice.channel.push("hint", { kind: "?" }).receive("error", (refusal: Refusal) => refusals.push(refusal));
+    await eventually(() => refusals.length === 1);
+    expect(refusals[0]).toMatchObject({ code: "request_invalid" });
   });
 });
