@@ -93,6 +93,7 @@ function subjectsOf(token: string): [name: string, subject: string][] {
   return [
     ...table,
     ["events", EVENT_SUBJECTS],
+    ["commands of channel kinds", "cmd.kind.command"],
     ["presence", "pres.roster"],
     ["hints", "hint.channel"],
     ["live events", `${livePrefix("region")}.${EVENT_SUBJECTS}`],

@@ -134,7 +134,7 @@ const PERMISSIONS: Readonly<Record<UserKind, (tap: string) => Permissions>> = {
   // What a node's request named as its reply subject is published by this user: outside `_INBOX.` it can do no harm.
   replies: () => ({ pub: { allow: ["_INBOX.>"] }, sub: { deny: [">"] } }),
   gateway: (tap) => ({
-    pub: { allow: [...readOf(tap), ...readOf(`KV_${BUCKETS.access}`), ...GATEWAY_TALK] },
+    pub: { allow: [...readOf(tap), ...readOf(`KV_${BUCKETS.access}`), "cmd.>", ...GATEWAY_TALK] },
     sub: { allow: ["live.*.rt.>", `$KV.${BUCKETS.access}.>`, `${INBOX_PREFIXES.gateway}.>`, ...GATEWAY_TALK] },
   }),
   system: () => ({

@@ -80,6 +80,9 @@ export const TOPICS = {
     `rt.intent.${backendToken(backend)}.${buyer === undefined ? NONE : buyerToken(backend, buyer)}.${safe(intent)}`,
   /** When the buyer is not known: matches the one topic of this intent. */
   intentOfBackend: (backend: string, intent: string) => `rt.intent.${backendToken(backend)}.*.${safe(intent)}`,
+  /** As `intentOfBackend`, for any kind that is of one backend. */
+  ofBackend: (kind: string, backend: string, id: string) => `rt.${safe(kind)}.${backendToken(backend)}.*.${safe(id)}`,
+  any: (kind: string, id: string) => `rt.${safe(kind)}.*.*.${safe(id)}`,
   anyIntent: (intent: string) => `rt.intent.*.*.${safe(intent)}`,
   buyer: (backend: string, buyer: string) => `rt.*.${backendToken(backend)}.${buyerToken(backend, buyer)}.>`,
   backend: (backend: string) => `rt.*.${backendToken(backend)}.>`,

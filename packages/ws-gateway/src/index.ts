@@ -12,6 +12,7 @@ export type { GatewayObserver } from "./observer.js";
 export { natsSource, type NatsSourceDeps } from "./log/nats-source.js";
 export { refuseWhileStarting } from "./http-stream/http-stream.js";
 export { nativeFormat, SUBPROTOCOL } from "./native/native-format.js";
+export type { ChannelCommand, CommandReply, Payload } from "./channels/command.js";
 export type {
   Authenticated,
   EventPublisher,

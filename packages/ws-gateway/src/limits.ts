@@ -9,6 +9,7 @@ export const GATEWAY_LIMITS = {
   frameInBytesMax: 64 * KIB, // 128 subscriptions with cursors are under 20 KiB
   commandsPerSecond: 50, // a person's screen needs a few
   commandsBurst: 300, // all subscriptions of one connection at once, twice
+  commandsInFlightMax: 64, // that wait for the service behind their kind; each holds its payload
   commandIdCharsMax: 64,
   channelCharsMax: 200,
   tokenCharsMax: 8 * KIB, // 32 channel names and the claims

@@ -4,8 +4,9 @@
 import { type ErrorCode, isId, parseTopic, TOPICS } from "@outcry/protocol";
 import type { Route, Routed } from "@outcry/ws-gateway";
 import type { GatewayPrincipal } from "./principal.js";
-import { rightsOf } from "./rights.js";
+import { type Rights, rightsOf } from "./rights.js";
 
+const TOKEN = /^[A-Za-z0-9_-]+$/; // what a topic may hold
 const CHANNEL = /^([a-z]+):([A-Za-z0-9_.:-]{1,128})$/;
 
 export interface Channel {
@@ -19,6 +20,8 @@ export function parseChannel(channel: string): Channel | undefined {
 }
 
 export interface RouteDeps {
+  /** Of kinds that other services bring. */
+  rightsOf(kind: string, role: GatewayPrincipal["role"]): Rights | undefined;
   /** The one topic of an intent, or a filter that matches it alone. */
   intentTopic(backendId: string | undefined, intentId: string): Promise<string>;
 }
@@ -26,7 +29,7 @@ export interface RouteDeps {
 export function routeChannel(deps: RouteDeps, principal: GatewayPrincipal, name: string): Routed {
   const channel = parseChannel(name);
   if (channel === undefined) return refused("channel_invalid");
-  const rights = rightsOf(channel.kind, principal.role);
+  const rights = rightsOf(channel.kind, principal.role) ?? deps.rightsOf(channel.kind, principal.role);
   const place = rights === undefined ? undefined : placeOf(deps, principal, name, channel);
   if (rights === undefined || place === undefined) return refused("channel_forbidden");
   const { view, seesPresence } = rights;
@@ -61,7 +64,7 @@ function placeOf(deps: RouteDeps, principal: GatewayPrincipal, name: string, { k
     case "backend":
       return ofBackend(deps, principal.backendId, kind, id);
     case "node":
-      return id === principal.nodeId ? placeAt(TOPICS.node(id)) : undefined;
+      return kind === "node" && id === principal.nodeId ? placeAt(TOPICS.node(id)) : undefined;
     case "operator":
     case "admin":
       return ofOperator(deps, kind, id);
@@ -75,15 +78,17 @@ function ofBackend(deps: RouteDeps, backendId: string, kind: string, id: string)
     return { key: TOPICS.intentOfBackend(backendId, id), replayFilter: () => deps.intentTopic(backendId, id) };
   }
   if (kind === "buyer") return placeAt(TOPICS.buyer(backendId, id));
-  return kind === "backend" && id === backendId ? placeAt(TOPICS.backend(id)) : undefined;
+  if (kind === "backend") return id === backendId ? placeAt(TOPICS.backend(id)) : undefined;
+  return TOKEN.test(id) ? placeAt(TOPICS.ofBackend(kind, backendId, id)) : undefined;
 }
 
 function ofOperator(deps: RouteDeps, kind: string, id: string): Place | undefined {
   if (kind === "intent" && isId("int", id)) {
     return { key: TOPICS.anyIntent(id), replayFilter: () => deps.intentTopic(undefined, id) };
   }
-  if (kind === "backend" && isId("bkd", id)) return placeAt(TOPICS.backend(id));
-  return kind === "node" && isId("nod", id) ? placeAt(TOPICS.node(id)) : undefined;
+  if (kind === "backend") return isId("bkd", id) ? placeAt(TOPICS.backend(id)) : undefined;
+  if (kind === "node") return isId("nod", id) ? placeAt(TOPICS.node(id)) : undefined;
+  return TOKEN.test(id) ? placeAt(TOPICS.any(kind, id)) : undefined;
 }
 
 /** Keys of every channel that an event on this subject belongs to. Runs for each event of the stream, so nothing is checked here. */
@@ -91,8 +96,8 @@ export function keysOf(subject: string): string[] {
   const [, kind, backend, buyer, id] = subject.split(".");
   const feed = `rt.*.${backend}.>`;
   const ofBuyer = `rt.*.${backend}.${buyer}.>`;
-  if (kind === "intent") return [`rt.intent.${backend}.*.${id}`, ofBuyer, feed, `rt.intent.*.*.${id}`];
-  return kind === "node" ? [subject, ofBuyer, feed] : [ofBuyer, feed];
+  if (kind === "node") return [subject, ofBuyer, feed];
+  return [`rt.${kind}.${backend}.*.${id}`, ofBuyer, feed, `rt.${kind}.*.*.${id}`];
 }
 
 /** Whether an event on this topic may be published through this channel. */

@@ -14,7 +14,8 @@ import {
 } from "@outcry/ws-gateway";
 import { AccessIndex } from "./access-index.js";
 import { authenticate } from "./authenticate.js";
-import { keysOf, routeChannel } from "./channels.js";
+import { type ChannelKind, ChannelKinds } from "./channel-kinds.js";
+import { keysOf, type RouteDeps, routeChannel } from "./channels.js";
 import { IntentTopics } from "./intent-topics.js";
 import type { GatewayPrincipal } from "./principal.js";
 import { renderEvent } from "./event-views.js";
@@ -31,6 +32,8 @@ export interface CreateGatewayDeps {
   readonly log: Log;
   readonly allowedOrigins?: readonly string[];
   readonly publisher?: EventPublisher;
+  /** That other services bring. */
+  readonly kinds?: readonly ChannelKind[];
   readonly limits?: Partial<GatewayLimits>;
   readonly observer?: GatewayObserver;
 }
@@ -57,10 +60,18 @@ export function createGateway(deps: CreateGatewayDeps): Gateway {
     onNodeRevoked: (nodeId, untilMs) =>
       engine.revoke((principal) => isNodeUntil(principal as GatewayPrincipal, nodeId, untilMs)),
   });
-  const routes = { intentTopic: (backendId: string | undefined, id: string) => topics.resolve(backendId, id) };
+  const kinds = new ChannelKinds(backbone, deps.kinds ?? []);
+  const routes: RouteDeps = {
+    intentTopic: (backendId, id) => topics.resolve(backendId, id),
+    rightsOf: (kind, role) => kinds.rightsOf(kind, role),
+  };
   const policy: Policy<GatewayPrincipal> = {
     authenticate: (token) => authenticate({ access, serviceId, clock }, token),
-    route: async (principal, channel) => routeChannel(routes, principal, channel),
+    async route(principal, channel) {
+      const routed = routeChannel(routes, principal, channel);
+      return routed.kind === "refused" ? routed : ((await kinds.refusalOfJoin(principal, routed.route)) ?? routed);
+    },
+    command: (principal, route, command) => kinds.command(principal, route, command),
     keysOf,
     render: renderEvent,
   };

@@ -17,6 +17,8 @@ const full = { view: "full", isPresent: false, seesPresence: false } as const sa
 const watches = { ...full, seesPresence: true } as const;
 const takesPart = { ...watches, isPresent: true } as const;
 
+export type RightsByRole = Readonly<Partial<Record<Role, Rights>>>;
+
 export const RIGHTS = {
   intent: {
     buyer: { ...takesPart, view: "buyer" },
@@ -30,7 +32,7 @@ export const RIGHTS = {
   },
   backend: { backend: watches, operator: watches, admin: watches },
   node: { node: takesPart, operator: watches, admin: watches },
-} as const satisfies Record<string, Partial<Record<Role, Rights>>>;
+} as const satisfies Record<string, RightsByRole>;
 
 export const rightsOf = (kind: string, role: Role): Rights | undefined =>
-  (RIGHTS as Readonly<Record<string, Partial<Record<Role, Rights>>>>)[kind]?.[role];
+  (RIGHTS as Readonly<Record<string, RightsByRole>>)[kind]?.[role];

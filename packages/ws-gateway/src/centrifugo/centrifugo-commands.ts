@@ -2,6 +2,7 @@
 // decided here.
 
 import { type JsonObject, type JsonValue, parseStrict } from "@outcry/protocol";
+import type { ChannelCommand } from "../channels/command.js";
 import { readWanted, type Wanted } from "../channels/wanted.js";
 import { readHint } from "../presence/presence-wire.js";
 import { GATEWAY_LIMITS } from "../limits.js";
@@ -20,13 +21,15 @@ export type CentrifugoCommand = { readonly id: number } & (
   | { readonly kind: "presence" | "presence_stats"; readonly channel: string }
   /** A hint, which is published as `{hint: {kind, data}}`. */
   | { readonly kind: "hint"; readonly channel: string; readonly hint: string; readonly data: JsonValue }
+  /** Its method is `<channel>/<command>`. */
+  | { readonly kind: "rpc"; readonly channel: string; readonly command: ChannelCommand }
   /** Known to the protocol, not offered here. */
   | { readonly kind: "unavailable" }
 );
 
 const NEWLINE = 0x0a;
 const REJECT_UNRECOVERED = 2;
-const UNAVAILABLE = ["history", "rpc", "sub_refresh", "ping"] as const;
+const UNAVAILABLE = ["history", "sub_refresh", "ping"] as const;
 
 /** Undefined where the frame is not of this protocol. */
 export function readCommands(frame: Buffer): CentrifugoCommand[] | undefined {
@@ -65,11 +68,18 @@ function toCommand(id: number, name: string, body: JsonObject): CentrifugoComman
     return typeof token === "string" ? { id, kind: name, token } : undefined;
   }
   if ((UNAVAILABLE as readonly string[]).includes(name)) return { id, kind: "unavailable" };
+  if (name === "rpc") return toRpc(id, body);
   if (typeof channel !== "string") return undefined;
   if (name === "unsubscribe") return { id, kind: name, channel };
   if (name === "presence" || name === "presence_stats") return { id, kind: name, channel };
   if (name === "publish") return toHint(id, channel, body);
   return name === "subscribe" ? toSubscribe(id, channel, body) : undefined;
+}
+
+function toRpc(id: number, { method, data = null }: JsonObject): CentrifugoCommand | undefined {
+  if (typeof method !== "string") return undefined;
+  const at = method.lastIndexOf("/");
+  return { id, kind: "rpc", channel: method.slice(0, at), command: { name: method.slice(at + 1), payload: data } };
 }
 
 function toHint(id: number, channel: string, { data }: JsonObject): CentrifugoCommand {

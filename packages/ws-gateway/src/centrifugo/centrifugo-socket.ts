@@ -77,6 +77,8 @@ class CentrifugoSocket implements WireProtocol {
         if (answer.kind === "refused") return this.#refuse(command.id, answer.code, answer.detail);
         return this.#peer.reply(replyFrame(command.id, "publish", {}));
       }
+      case "rpc":
+        return void this.#rpc(session, command);
       case "unavailable":
         return this.#refuse(command.id, "frame_invalid", "not offered here");
     }
@@ -124,6 +126,15 @@ class CentrifugoSocket implements WireProtocol {
     if (result.kind === "refused") this.#refuse(id, result.code, result.detail);
     if (result.kind === "closed") this.#refuse(id, "frame_invalid", "replaced or ended before it was open");
     if (result.kind === "subscribed" && rejects(result)) session.unsubscribe(channel);
+  }
+
+  /** Bytes have no place in JSON: they are answered as base64. */
+  async #rpc(session: Session, { id, channel, command }: CentrifugoCommand & { kind: "rpc" }): Promise<void> {
+    const reply = await session.command(channel, command);
+    if (reply.kind === "refused") return this.#refuse(id, reply.code, reply.detail);
+    const { response } = reply;
+    const data = response instanceof Uint8Array ? { base64: Buffer.from(response).toString("base64") } : response;
+    this.#peer.reply(replyFrame(id, "rpc", { data }));
   }
 
   /** Where there are too many to name, only the statistics are given. */

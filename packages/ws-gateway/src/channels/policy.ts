@@ -1,6 +1,7 @@
 // What the engine asks of the service around it: who is this, what may it open, how does an event look to it.
 
 import type { ErrorCode, JsonValue } from "@outcry/protocol";
+import type { ChannelCommand, CommandReply } from "./command.js";
 
 export interface Principal {
   /** Stays the same when a token is renewed. */
@@ -45,6 +46,8 @@ export interface Policy<P extends Principal = Principal> {
   authenticate(token: string): Promise<Authenticated<P>>;
   /** Today's rights: asked at each subscribe, also for replay. "Not yours" and "does not exist" are one answer. */
   route(principal: P, channel: string): Promise<Routed>;
+  /** Has the service behind the channel's kind answer; absent where no kind takes commands. Rejects with a temporary error when it does not. */
+  command?(principal: P, route: Route, command: ChannelCommand): Promise<CommandReply>;
   /** Live keys of every channel that a subject belongs to. Runs for each event of the stream: cheap, never throws. */
   keysOf(subject: string): readonly string[];
   render(view: string, data: Uint8Array): RenderedEvent;

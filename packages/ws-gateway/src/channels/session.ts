@@ -1,8 +1,9 @@
 // What one principal has subscribed to on one sink: the verbs subscribe, resume and unsubscribe, whatever the wire protocol.
 
-import { type ErrorCode, isOutcryError, type JsonValue } from "@outcry/protocol";
+import { type ErrorCode, isOutcryError, type JsonValue, type Log } from "@outcry/protocol";
 import type { PresenceShown } from "../presence/presence-views.js";
 import { Attendance, type AttendanceDeps, type Attended, NOT_SUBSCRIBED, type Refused } from "./attendance.js";
+import { type ChannelCommand, type CommandReply, isCommandName } from "./command.js";
 import type { Sink } from "./format.js";
 import type { GatewayObserver } from "../observer.js";
 import type { Policy, Principal, Route } from "./policy.js";
@@ -32,6 +33,8 @@ export class Session {
   readonly #subscriptions = new Map<string, Subscription>();
   /** Made when it is first needed: most connections only read. */
   #attendance: Attendance | undefined;
+  /** That wait for their answer. */
+  #commands = 0;
 
   constructor(deps: SessionDeps, principal: Principal, sink: Sink) {
     this.#deps = deps;
@@ -119,6 +122,29 @@ export class Session {
     return this.#attend(channel, (attendance, route) => attendance.hint(route, kind, data));
   }
 
+  /** What the service behind the channel's kind answers. */
+  async command(channel: string, command: ChannelCommand): Promise<CommandReply> {
+    const { policy, limits } = this.#deps;
+    const route = this.#subscriptions.get(channel)?.route;
+    if (route === undefined) return NOT_SUBSCRIBED;
+    if (policy.command === undefined || !isCommandName(command.name))
+      return { kind: "refused", code: "frame_invalid", detail: "this channel takes no such command" };
+    if (this.#commands >= limits.commandsInFlightMax)
+      return {
+        kind: "refused",
+        code: "rate_limited",
+        detail: `${limits.commandsInFlightMax} commands wait for answers`,
+      };
+    this.#commands++;
+    try {
+      return await policy.command(this.principal, route, command);
+    } catch (error) {
+      return refusalOf(error, this.#deps.log, "gateway: a command failed");
+    } finally {
+      this.#commands--;
+    }
+  }
+
   /** The connection is gone. */
   close(): void {
     this.#attendance?.end();
@@ -146,9 +172,7 @@ export class Session {
       if (outcome.kind === "opened" && outcome.recovered !== undefined) this.#deps.observer?.resumed(outcome.recovered);
       return outcome.kind === "opened" ? { ...outcome, kind: "subscribed" } : outcome;
     } catch (error) {
-      if (isOutcryError(error) && error.temporary) return { kind: "refused", code: error.code, detail: error.detail };
-      this.#deps.log.error({ channel, error: String(error) }, "gateway: a subscription could not be opened");
-      return { kind: "refused", code: "internal" };
+      return refusalOf(error, this.#deps.log, "gateway: a subscription could not be opened");
     }
   }
 
@@ -171,4 +195,15 @@ export class Session {
   #attendanceOf(): Attendance {
     return (this.#attendance ??= new Attendance(this.#deps, this.#sink));
   }
+}
+
+function refusalOf(error: unknown, log: Log, message: string) {
+  if (isOutcryError(error) && error.temporary)
+    return {
+      kind: "refused",
+      code: error.code,
+      ...(error.detail === undefined ? {} : { detail: error.detail }),
+    } as const;
+  log.error({ error: String(error) }, message);
+  return { kind: "refused", code: "internal" } as const;
 }

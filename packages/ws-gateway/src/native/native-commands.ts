@@ -1,6 +1,7 @@
 // The wire protocol `outcry.v1`, client to server (docs/gateway-protocol.md §3): frames into commands. Nothing is decided here.
 
 import { type ErrorCode, type JsonObject, type JsonValue, parseStrict } from "@outcry/protocol";
+import type { ChannelCommand } from "../channels/command.js";
 import { readWanted, type Wanted } from "../channels/wanted.js";
 import { readHint, readInfo } from "../presence/presence-wire.js";
 import { GATEWAY_LIMITS } from "../limits.js";
@@ -10,6 +11,7 @@ export type Command =
   | { readonly op: "auth"; readonly id: CommandId; readonly token: string }
   | { readonly op: "sub"; readonly id: CommandId; readonly channel: string; readonly wanted: Wanted }
   | { readonly op: "unsub" | "untrack" | "presence"; readonly id: CommandId; readonly channel: string }
+  | { readonly op: "cmd"; readonly id: CommandId; readonly channel: string; readonly command: ChannelCommand }
   | { readonly op: "track"; readonly id: CommandId; readonly channel: string; readonly info: string }
   | {
       readonly op: "hint";
@@ -77,13 +79,16 @@ function toCommand({ op, token, ch, ...more }: JsonObject, id: CommandId): Comma
     case "untrack":
     case "presence":
       return typeof ch === "string" ? { op, id, channel: ch } : "ch is not a text";
+    case "cmd":
+      if (typeof ch !== "string" || typeof more["cmd"] !== "string") return "ch or cmd is not a text";
+      return { op, id, channel: ch, command: { name: more["cmd"], payload: more["data"] ?? null } };
     case "track":
     case "hint":
       return typeof ch === "string" ? toSaying(id, op, ch, more) : "ch is not a text";
     case "ping":
       return { op: "ping", id };
     default:
-      return "op is not auth, sub, unsub, track, untrack, presence, hint, ping or pong";
+      return "op is not auth, sub, unsub, track, untrack, presence, hint, cmd, ping or pong";
   }
 }
 

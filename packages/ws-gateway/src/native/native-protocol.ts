@@ -61,12 +61,24 @@ export class NativeProtocol implements WireProtocol {
         return this.#answer(command.id, session.untrack(command.channel));
       case "hint":
         return this.#answer(command.id, session.hint(command.channel, command.kind, command.data));
+      case "cmd":
+        return void this.#command(command.id, session, command);
       case "presence": {
         const shown = session.look(command.channel);
         if (shown.kind === "refused") return this.#answer(command.id, shown);
         return this.#peer.reply(okText(command.id, presenceText(shown)));
       }
     }
+  }
+
+  /** Bytes have no place in JSON: they are answered as base64. */
+  async #command(id: CommandId, session: Session, { channel, command }: Command & { op: "cmd" }): Promise<void> {
+    const reply = await session.command(channel, command);
+    if (reply.kind === "refused") return this.#peer.reply(errFrame(id, reply.code, reply.detail));
+    const { response } = reply;
+    const ok =
+      response instanceof Uint8Array ? { base64: Buffer.from(response).toString("base64") } : { data: response };
+    this.#peer.reply(okFrame(id, ok));
   }
 
   #answer(id: CommandId, answer: Attended): void {

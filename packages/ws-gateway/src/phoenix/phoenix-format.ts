@@ -4,7 +4,7 @@
 import type { JsonValue } from "@outcry/protocol";
 import type { Format } from "../channels/format.js";
 import type { Members, PresenceShown } from "../presence/presence-views.js";
-import { textFrame } from "../transport/frame.js";
+import { binaryFrame, textFrame } from "../transport/frame.js";
 
 /** One message as JSON text. `response` and `payload` are JSON themselves. */
 export const phoenixText = {
@@ -43,6 +43,14 @@ export const phoenixFormat = (name: string, frame: (text: string) => Buffer): Fo
       frame(phoenixText.close(null, channel)),
     ]),
 });
+
+const REPLY = 1;
+
+/** `01 jl rl tl sl join_ref ref topic status data`: the answer to a binary push may be bytes as well. */
+export function binaryReply({ joinRef, ref, topic }: ReplyTo, status: ReplyStatus, data: Uint8Array): Buffer {
+  const texts = [joinRef ?? "", ref ?? "", topic, status].map((text) => Buffer.from(text));
+  return binaryFrame(Buffer.concat([Buffer.from([REPLY, ...texts.map(({ length }) => length)]), ...texts, data]));
+}
 
 function presenceText(channel: string, shown: PresenceShown): string {
   switch (shown.kind) {

@@ -8,7 +8,7 @@ import type { Session } from "../channels/session.js";
 import { readWanted, type Wanted } from "../channels/wanted.js";
 import type { CloseReason } from "../transport/close-codes.js";
 import { readHint, readInfo } from "../presence/presence-wire.js";
-import { phoenixText, type ReplyStatus } from "./phoenix-format.js";
+import { phoenixText, type ReplyStatus, type ReplyTo } from "./phoenix-format.js";
 import type { PhoenixMessage } from "./phoenix-messages.js";
 
 /** The transport underneath: a socket, or a long poll. */
@@ -16,6 +16,7 @@ export interface PhoenixTransport {
   readonly session: Session | undefined;
   /** Sends one message's text. */
   say(text: string): void;
+  sayBinary(to: ReplyTo, status: ReplyStatus, data: Uint8Array): void;
   identify(token: string): Promise<Authenticated>;
 }
 
@@ -39,7 +40,7 @@ export class PhoenixProtocol {
     if (message.event === "access_token") return void this.#renew(session, message);
     if (message.event === "track" || message.event === "untrack" || message.event === "hint")
       return this.#attend(session, message, message.event);
-    this.#refuse(message, "frame_invalid", "this channel takes no such event");
+    void this.#command(session, message);
   }
 
   /**
@@ -114,6 +115,15 @@ export class PhoenixProtocol {
     const read = readHint(payload["kind"], payload["data"]);
     if ("fault" in read) return this.#refuse(message, "request_invalid", read.fault);
     this.#answer(message, session.hint(topic, read.kind, read.data));
+  }
+
+  /** Any other push is a command of the channel's kind; an answer in bytes is a binary reply. */
+  async #command(session: Session, message: PhoenixMessage): Promise<void> {
+    const { topic, event: name, payload } = message;
+    const reply = await session.command(topic, { name, payload });
+    if (reply.kind === "refused") return this.#refuse(message, reply.code, reply.detail);
+    if (!(reply.response instanceof Uint8Array)) return this.#reply(message, "ok", reply.response);
+    if (message.ref !== null) this.#transport.sayBinary(message, "ok", reply.response);
   }
 
   #answer(message: PhoenixMessage, answer: Attended): void {

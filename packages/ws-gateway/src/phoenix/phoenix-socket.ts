@@ -5,7 +5,7 @@ import { CLOSE, type CloseReason } from "../transport/close-codes.js";
 import { textFrame } from "../transport/frame.js";
 import type { SocketKind } from "../transport/accept-sockets.js";
 import type { SocketPeer, WireProtocol } from "../transport/socket-peer.js";
-import { phoenixSocketFormat } from "./phoenix-format.js";
+import { binaryReply, phoenixSocketFormat } from "./phoenix-format.js";
 import { readBinary, readText } from "./phoenix-messages.js";
 import { PhoenixProtocol } from "./phoenix-protocol.js";
 
@@ -45,6 +45,7 @@ class PhoenixSocket implements WireProtocol {
         return peer.session;
       },
       say: (text) => peer.reply(textFrame(text)),
+      sayBinary: (to, status, data) => peer.reply(binaryReply(to, status, data)),
       identify: (token) => peer.identify(token),
     });
   }

@@ -1,11 +1,18 @@
 // Complete server frames (RFC 6455 §5.2): unmasked, so one Buffer serves every socket. `ws` has no call for that.
 
 const FIN_TEXT = 0x81;
+const FIN_BINARY = 0x82;
 
 export function textFrame(text: string): Buffer {
   const payloadBytes = Buffer.byteLength(text);
   const frame = openFrame(FIN_TEXT, payloadBytes);
   frame.write(text, frame.length - payloadBytes);
+  return frame;
+}
+
+export function binaryFrame(payload: Uint8Array): Buffer {
+  const frame = openFrame(FIN_BINARY, payload.length);
+  frame.set(payload, frame.length - payload.length);
   return frame;
 }
 
