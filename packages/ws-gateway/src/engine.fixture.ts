@@ -127,7 +127,10 @@ export async function startGateway(
     ...more,
   });
   await engine.start();
-  const server = createServer((request, response) => void engine.handleStream(request, response));
+  const server = createServer((request, response) => {
+    if (request.url?.startsWith("/socket/longpoll")) void engine.handleLongPoll(request, response);
+    else void engine.handleStream(request, response);
+  });
   server.on("upgrade", (request, socket, head) =>
     engine.handleUpgrade(protocolOf(request.url ?? ""), request, socket, head),
   );

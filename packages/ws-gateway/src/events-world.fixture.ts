@@ -2,6 +2,7 @@
 
 import { type Backbone, readAll } from "@outcry/backbone";
 import { eventsSource, startGateway, type TestGateway, TestPublisher } from "./engine.fixture.js";
+import type { GatewayDeps } from "./gateway.js";
 import type { EventSource } from "./log/event-source.js";
 import type { GatewayLimits } from "./limits.js";
 import { deleteEvents, makeEvents, startTestNats, type TestNats } from "./nats-server.fixture.js";
@@ -50,8 +51,10 @@ export class EventsWorld {
     source: EventSource = this.source,
     limits: Partial<GatewayLimits> = {},
     port = 0,
+    more: Partial<GatewayDeps> = {},
   ): Promise<TestGateway> {
-    const gateway = await startGateway(source, { limits: { tailCheckMs: 50, headCheckMs: 500, ...limits } }, port);
+    const options = { ...more, limits: { tailCheckMs: 50, headCheckMs: 500, ...limits } };
+    const gateway = await startGateway(source, options, port);
     this.gateways.push(gateway);
     return gateway;
   }

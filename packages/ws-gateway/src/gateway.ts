@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ChannelHub } from "./channels/channel-hub.js";
 import { CLOSE, type CloseReason } from "./transport/close-codes.js";
 import { centrifugoSocket } from "./centrifugo/centrifugo-socket.js";
+import { LongPolls } from "./phoenix/long-poll.js";
 import { phoenixSocket } from "./phoenix/phoenix-socket.js";
 import { nativeSocket } from "./native/native-socket.js";
 import { isAllowedOrigin } from "./transport/cors.js";
@@ -62,6 +63,7 @@ export class GatewayEngine {
   readonly #anonymous = new Set<Peer>();
   readonly #acceptors: Readonly<Record<SocketProtocol, SocketAcceptor>>;
   readonly #streamDeps: HttpStreamDeps;
+  readonly #longPolls: LongPolls;
   readonly #sessionDeps: SessionDeps;
   #sweeping: NodeJS.Timeout | undefined;
   #started = false;
@@ -125,6 +127,11 @@ export class GatewayEngine {
       allowedOrigins: deps.allowedOrigins ?? [],
       onOpen: (stream) => this.#connections.set(stream.id, stream),
     };
+    this.#longPolls = new LongPolls({
+      ...common,
+      allowedOrigins: deps.allowedOrigins ?? [],
+      onOpen: (peer) => this.#connections.set(peer.id, peer),
+    });
     this.#acceptors = this.#acceptorsOf({ ...common, anonymous: this.#anonymous });
   }
 
@@ -176,6 +183,16 @@ export class GatewayEngine {
       await openHttpStream(this.#streamDeps, request, response, this.#unopenable(request));
     } catch (error) {
       this.#deps.log.error({ error: String(error) }, "gateway: a stream could not be answered"); // a fault of ours ends one client
+      response.destroy();
+    }
+  }
+
+  /** For all requests of the HTTP server on the path of Phoenix's long polls. Resolves when they are answered, or wait. */
+  async handleLongPoll(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      await this.#longPolls.handle(request, response, this.#unopenable(request));
+    } catch (error) {
+      this.#deps.log.error({ error: String(error) }, "gateway: a long poll could not be answered"); // ends one client
       response.destroy();
     }
   }

@@ -10,6 +10,7 @@ export { GATEWAY_LIMITS, type GatewayLimits } from "./limits.js";
 export { natsBus, type ProcessBus } from "./presence/process-bus.js";
 export type { GatewayObserver } from "./observer.js";
 export { natsSource, type NatsSourceDeps } from "./log/nats-source.js";
+export { refusePollWhileStarting } from "./phoenix/long-poll.js";
 export { refuseWhileStarting } from "./http-stream/http-stream.js";
 export { nativeFormat, SUBPROTOCOL } from "./native/native-format.js";
 export type { ChannelCommand, CommandReply, Payload } from "./channels/command.js";

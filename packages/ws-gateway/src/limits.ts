@@ -31,6 +31,9 @@ export const GATEWAY_LIMITS = {
   pingMs: 25 * SECOND, // below the 30 to 60 s of idle timeouts in proxies
   pongMs: 10 * SECOND,
   idleMs: 60 * SECOND, // of clients that beat by themselves, every 30 s (Phoenix)
+  pollMs: 20 * SECOND, // a long poll without news; below the 30 s of many proxies
+  pollGoneMs: 30 * SECOND, // without a poll the client is gone
+  pollBodyBytesMax: 1 * MIB, // 100 messages are what the client sends at once
   closeMs: 2 * SECOND, // for the peer's close frame; then the socket is destroyed
   streamRetryMs: 2 * SECOND, // when an EventSource comes back, give or take the half
   drainMs: 5 * SECOND, // at most, over which advice to reconnect is spread

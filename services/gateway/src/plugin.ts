@@ -1,10 +1,10 @@
 // The gateway's paths on a Fastify server: upgrades by wire protocol, other upgrades refused unless someone else listens too, and
-// requests on the path of streams. Attached to the HTTP server itself: what stays open for hours must not keep a Fastify request alive.
+// requests on the paths of streams and long polls. Attached to the HTTP server itself: what stays open for hours must not keep a Fastify request alive.
 // (A Fastify that listens on the name `localhost` opens a second server for its second address, which has no streams: listen on an address.)
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { refuseUpgrade, refuseWhileStarting, type SocketProtocol } from "@outcry/ws-gateway";
+import { refuseUpgrade, refusePollWhileStarting, refuseWhileStarting, type SocketProtocol } from "@outcry/ws-gateway";
 import type { Gateway } from "./create-gateway.js";
 
 /** Where each wire protocol is spoken. The clients of Phoenix and Centrifugo append or expect these by custom. */
@@ -12,8 +12,9 @@ export const GATEWAY_PATHS = {
   native: "/v1/ws",
   phoenix: "/socket/websocket",
   centrifugo: "/connection/websocket",
+  longPoll: "/socket/longpoll",
   stream: "/v1/stream",
-} as const satisfies Record<SocketProtocol | "stream", string>;
+} as const satisfies Record<SocketProtocol | "longPoll" | "stream", string>;
 
 export type GatewayPaths = Readonly<Record<keyof typeof GATEWAY_PATHS, string>>;
 
@@ -51,7 +52,7 @@ export function attachGateway(
   paths: GatewayPaths = GATEWAY_PATHS,
 ): void {
   attachUpgrades(host, find, paths);
-  attachStreams(host, find, paths);
+  attachRequests(host, find, paths);
 }
 
 function attachUpgrades({ server }: Pick<SocketHost, "server">, find: () => Gateway | undefined, paths: GatewayPaths) {
@@ -71,18 +72,22 @@ function attachUpgrades({ server }: Pick<SocketHost, "server">, find: () => Gate
 }
 
 /** Before Fastify's own listener. */
-function attachStreams(
+function attachRequests(
   { server }: Pick<SocketHost, "server">,
   find: () => Gateway | undefined,
-  { stream }: GatewayPaths,
+  { stream, longPoll }: GatewayPaths,
 ): void {
   const others = server.rawListeners("request") as OnRequest[];
   server.removeAllListeners("request");
   server.on("request", (request, response) => {
-    if (pathOf(request) !== stream) return others.forEach((other) => other.call(server, request, response));
+    const path = pathOf(request);
+    if (path !== stream && path !== longPoll) return others.forEach((other) => other.call(server, request, response));
     const gateway = find();
-    if (gateway === undefined) refuseWhileStarting(request, response);
-    else void gateway.engine.handleStream(request, response);
+    if (gateway === undefined) {
+      if (path === stream) refuseWhileStarting(request, response);
+      else refusePollWhileStarting(response);
+    } else if (path === stream) void gateway.engine.handleStream(request, response);
+    else void gateway.engine.handleLongPoll(request, response);
   });
 }
 

@@ -1,5 +1,5 @@
 // Phoenix over WebSocket: `…/websocket?vsn=2.0.0`. The token comes as a subprotocol (the client's `authToken`) or, as many applications
-// do it, as the parameter `token`: this client can send no header.
+// do it, as a parameter: this client can send no header.
 
 import { CLOSE, type CloseReason } from "../transport/close-codes.js";
 import { textFrame } from "../transport/frame.js";
@@ -20,7 +20,8 @@ export const phoenixSocket: SocketKind = {
     const offered = headers["sec-websocket-protocol"]?.split(",").map((name) => name.trim()) ?? [];
     const bearer = offered.find((name) => name.startsWith(TOKEN_PREFIX))?.slice(TOKEN_PREFIX.length);
     if (bearer !== undefined) return Buffer.from(bearer, "base64url").toString();
-    return queryOf(url).get("token") ?? undefined;
+    const query = queryOf(url);
+    return query.get("token") ?? query.get("access_token") ?? undefined;
   },
   speak: (peer) => new PhoenixSocket(peer),
 };

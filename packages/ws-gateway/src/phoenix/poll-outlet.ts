@@ -1,0 +1,59 @@
+// A long poll as the place where a connection's bytes go: it takes one portion per poll, which answers it.
+
+import type { ServerResponse } from "node:http";
+import type { Outlet } from "../transport/outbox.js";
+
+export type AnswerPoll = (response: ServerResponse, messages: Buffer) => void;
+
+export class PollOutlet implements Outlet {
+  destroyed = false;
+  /** Since when nobody polls; by `performance.now()`. */
+  leftAt = performance.now();
+  readonly #answer: AnswerPoll;
+  readonly #drains: (() => void)[] = [];
+  #waiting: ServerResponse | undefined;
+
+  constructor(answer: AnswerPoll) {
+    this.#answer = answer;
+  }
+
+  get isPolled(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  get writableNeedDrain(): boolean {
+    return this.#waiting === undefined;
+  }
+
+  on(_event: "drain", listener: () => void): void {
+    this.#drains.push(listener);
+  }
+
+  /** The earlier poll is answered with nothing: a client has one at a time. */
+  poll(response: ServerResponse): void {
+    this.release();
+    this.#waiting = response;
+    response.on("close", () => {
+      if (this.#waiting === response) this.#leave();
+    });
+    for (const drained of this.#drains) drained();
+  }
+
+  /** Always asks to wait: for the next poll. Without one, as at the end, the bytes are lost with the session. */
+  write(bytes: Buffer): boolean {
+    const response = this.#waiting;
+    this.#leave();
+    if (response !== undefined) this.#answer(response, bytes);
+    return false;
+  }
+
+  /** Answers a poll that waits. */
+  release(): void {
+    if (this.#waiting !== undefined) this.write(Buffer.alloc(0));
+  }
+
+  #leave(): void {
+    this.#waiting = undefined;
+    this.leftAt = performance.now();
+  }
+}

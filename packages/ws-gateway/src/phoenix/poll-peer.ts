@@ -1,0 +1,128 @@
+// One client that polls: its session, its queue, its deadlines.
+
+import type { ServerResponse } from "node:http";
+import type { Sink } from "../channels/format.js";
+import type { Authenticated, Principal } from "../channels/policy.js";
+import { Session } from "../channels/session.js";
+import { CLOSE, type CloseReason } from "../transport/close-codes.js";
+import { Outbox } from "../transport/outbox.js";
+import type { Peer } from "../transport/peer.js";
+import type { PeerDeps } from "../transport/socket-peer.js";
+import { phoenixFormat } from "./phoenix-format.js";
+import { readBinary, readText } from "./phoenix-messages.js";
+import { PhoenixProtocol } from "./phoenix-protocol.js";
+import { type AnswerPoll, PollOutlet } from "./poll-outlet.js";
+
+/** A message within the list of an answer. */
+const inList = (text: string): Buffer => Buffer.from(`${JSON.stringify(text)},`);
+const FORMAT = phoenixFormat("phoenix-poll", inList);
+const NEWLINE = 0x0a;
+const BRACKET = 0x5b;
+
+export class PollPeer implements Peer, Sink {
+  readonly format = FORMAT;
+  readonly id: string;
+  readonly #deps: PeerDeps;
+  readonly #outlet: PollOutlet;
+  readonly #outbox: Outbox;
+  readonly #session: Session;
+  readonly #protocol: PhoenixProtocol;
+  #polledAt = performance.now();
+  #ending = false;
+
+  constructor(
+    deps: PeerDeps,
+    id: string,
+    principal: Principal,
+    identify: (token: string) => Promise<Authenticated>,
+    answer: AnswerPoll,
+  ) {
+    this.#deps = deps;
+    this.id = id;
+    this.#outlet = new PollOutlet(answer);
+    this.#outbox = new Outbox(this.#outlet, deps.flusher, deps.limits);
+    this.#session = new Session(deps, principal, this);
+    this.#protocol = new PhoenixProtocol({
+      session: this.#session,
+      say: (text) => this.#say(text),
+      // This client reads no bytes in answers.
+      sayBinary: (to, status, data) =>
+        this.#say(JSON.stringify([to.joinRef, to.ref, to.topic, "phx_reply", { status, response: base64(data) }])),
+      identify,
+    });
+  }
+
+  get principal(): Principal {
+    return this.#session.principal;
+  }
+
+  get channels(): string[] {
+    return this.#session.channels;
+  }
+
+  get queueBytes(): number {
+    return this.#outbox.bytes;
+  }
+
+  offer(frame: Buffer): boolean {
+    return this.#outbox.offer(frame);
+  }
+
+  ready(): Promise<boolean> {
+    return this.#outbox.ready();
+  }
+
+  poll(response: ServerResponse): void {
+    this.#polledAt = performance.now();
+    this.#outlet.poll(response);
+  }
+
+  /** Messages, one a line: JSON, or base64 of a binary push. */
+  receive(body: Buffer): void {
+    for (let start = 0; start < body.length;) {
+      const at = body.indexOf(NEWLINE, start);
+      const end = at < 0 ? body.length : at;
+      if (end > start && !this.#ending) this.#receiveLine(body.subarray(start, end));
+      start = end + 1;
+    }
+  }
+
+  heartbeat(): void {
+    this.#polledAt = performance.now();
+  }
+
+  sweep(): void {
+    const { limits, clock } = this.#deps;
+    const now = performance.now();
+    if (this.#ending) return;
+    const { expiresAt } = this.principal;
+    if (expiresAt !== undefined && clock.now() >= expiresAt) this.end(CLOSE.tokenExpired);
+    else if (!this.#outlet.isPolled && now - this.#outlet.leftAt >= limits.pollGoneMs) this.end(CLOSE.noPong);
+    else if (this.#session.lagsSince(now - limits.lagMs)) this.end(CLOSE.slow);
+    else if (this.#outlet.isPolled && now - this.#polledAt >= limits.pollMs) this.#outlet.release();
+  }
+
+  /** The next poll is told that the session is gone. */
+  end(why: CloseReason): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    for (const text of this.#protocol.bye(why)) this.#outbox.offer(inList(text));
+    this.#session.close();
+    this.#outbox.end();
+    this.#outlet.release();
+    this.#outlet.destroyed = true;
+    this.#deps.onClose(this, why);
+  }
+
+  #receiveLine(line: Buffer): void {
+    const message = line[0] === BRACKET ? readText(line) : readBinary(Buffer.from(line.toString("latin1"), "base64"));
+    if (typeof message === "string") this.end(CLOSE.badFrame);
+    else this.#protocol.receive(message);
+  }
+
+  #say(text: string): void {
+    if (!this.#ending && !this.#outbox.offer(inList(text))) this.end(CLOSE.slow);
+  }
+}
+
+const base64 = (data: Uint8Array): { base64: string } => ({ base64: Buffer.from(data).toString("base64") });
