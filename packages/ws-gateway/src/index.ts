@@ -10,6 +10,7 @@ export { type GatewayDeps, GatewayEngine } from "./gateway.js";
 export { GATEWAY_LIMITS, type GatewayLimits } from "./limits.js";
 export type { GatewayObserver } from "./observer.js";
 export { natsSource, type NatsSourceDeps } from "./log/nats-source.js";
+export { tapSource, type TapSourceDeps } from "./log/tap-source.js";
 export { refuseWhileStarting } from "./http-stream/http-stream.js";
 export { nativeFormat, SUBPROTOCOL } from "./native/native-format.js";
 export type {

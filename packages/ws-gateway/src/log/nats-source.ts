@@ -1,5 +1,5 @@
 // The event source on NATS: core subscription to the republished subject (ADR-28), Direct Get for reads (ADR-31), no consumer.
-// The stream is EVENTS itself on one server, or a tap that mirrors it.
+// The stream is EVENTS itself on one server, or a tap that mirrors it: then tap-source.ts stands before this.
 
 import { type Backbone, type Incoming, readBatch, type Stored, streamHead } from "@outcry/backbone";
 import { EVENT_SUBJECTS, livePrefix } from "@outcry/protocol";
@@ -36,6 +36,7 @@ export function natsSource({ backbone, stream, region }: NatsSourceDeps): EventS
       const { epoch, created, firstSeq, lastSeq, lastTime } = await streamHead(backbone, stream);
       return { epoch: epoch ?? created, firstSeq, lastSeq, lastTime };
     },
+    newestSeq: async () => (await streamHead(backbone, stream)).lastSeq,
     onUp: (listener) => backbone.health.onChange(listener),
   };
 }
