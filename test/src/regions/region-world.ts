@@ -70,7 +70,10 @@ export class RegionWorld {
   readonly #processes: ServiceProcess[] = [];
   readonly #connections: Backbone[] = [];
 
-  private constructor(layout: Layout, options: LayoutOptions, record: Backbone) {
+  readonly #world: WorldOptions;
+
+  private constructor(layout: Layout, options: LayoutOptions, world: WorldOptions, record: Backbone) {
+    this.#world = world;
     this.#layout = layout;
     this.#options = options;
     this.record = record;
@@ -81,14 +84,17 @@ export class RegionWorld {
   /** Makes streams and key at the home region. */
   static async start(layout: Layout, options: LayoutOptions, world: WorldOptions): Promise<RegionWorld> {
     const record = await connect(layout, world.urls);
-    const made = new RegionWorld(layout, options, record);
-    await eventually(async () => {
-      // Servers that have just met may not have chosen a leader yet.
-      const streams = ensureStreams(record, { replicas: world.replicas, region: world.region, maxBytes: SMALL });
-      return (await settled(streams)) !== undefined;
-    }, 30_000);
+    const made = new RegionWorld(layout, options, world, record);
+    // Servers that have just met may not have chosen a leader yet.
+    await eventually(async () => (await made.makeStreams()) !== undefined, 30_000);
     await made.#createKey();
     return made;
+  }
+
+  /** Those that are absent. Undefined when it could not be done now. */
+  makeStreams(): Promise<unknown> {
+    const { replicas, region } = this.#world;
+    return settled(ensureStreams(this.record, { replicas, region, maxBytes: SMALL }));
   }
 
   /** A connection as the services have it. */

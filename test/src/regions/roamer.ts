@@ -5,6 +5,7 @@ import { WebSocket } from "ws";
 import { eventually } from "./region-world.js";
 
 const REPLY_MS = 10_000;
+const SUBSCRIBE = 2;
 
 interface Message {
   readonly id?: number;
@@ -46,6 +47,14 @@ export class Roamer {
     return this.#cursor;
   }
 
+  /** As it is now, to come back later from here. */
+  copy(): Roamer {
+    const copy = new Roamer(this.#options);
+    copy.#cursor = this.#cursor;
+    copy.got.push(...this.got);
+    return copy;
+  }
+
   async roam(stayMs = 120): Promise<void> {
     const { random, urls } = this.#options;
     while (!this.#stopped) await this.visit(Math.floor(random() * urls.length), 5 + random() * stayMs);
@@ -63,12 +72,12 @@ export class Roamer {
   }
 
   /** True when it was served. */
-  async visit(at: number, ms: number): Promise<boolean> {
+  async visit(at: number, stay: number | Promise<unknown>): Promise<boolean> {
     const socket = new WebSocket(`${this.#options.urls[at]!.replace("http", "ws")}/v1/ws`, "outcry.v1");
     const messages: Message[] = [];
     let closed = false;
     socket.on("message", (data) => {
-      for (const line of (data as Buffer).toString().split("\n")) messages.push(JSON.parse(line) as Message);
+      for (const line of (data as Buffer).toString().split("\n")) this.#take(messages, JSON.parse(line) as Message);
     });
     socket.on("close", () => (closed = true));
     socket.on("error", () => undefined); // a close follows
@@ -76,14 +85,13 @@ export class Roamer {
     try {
       await opened;
       const served = !closed && (await this.#subscribe(socket, messages, () => closed));
-      if (served) await sleep(ms);
+      if (served) await (typeof stay === "number" ? sleep(stay) : stay);
       else this.refused++;
       this.visits[at]! += served ? 1 : 0;
       return served;
     } finally {
       socket.terminate();
       await eventually(() => closed);
-      this.#take(messages);
       if (this.refused > 0) await sleep(20);
     }
   }
@@ -101,21 +109,22 @@ export class Roamer {
       return find();
     };
     if ((await reply({ id: 1, op: "auth", token: secret }))?.ok === undefined) return false;
+    const resumes = this.#cursor !== undefined;
     const place: Record<string, string> = this.#cursor === undefined ? { from: "start" } : { cur: this.#cursor };
-    const answer = await reply({ id: 2, op: "sub", ch: channel, ...place });
+    const answer = await reply({ id: SUBSCRIBE, op: "sub", ch: channel, ...place });
     if (answer?.err !== undefined && answer.err.retry === "never") throw new Error(`refused: ${answer.err.code}`);
     if (answer?.ok === undefined) return false;
-    if (this.#cursor !== undefined) this.recoveries.push(answer.ok.recovered === true || String(answer.ok.reason));
+    if (resumes) this.recoveries.push(answer.ok.recovered === true || String(answer.ok.reason));
     return true;
   }
 
-  #take(messages: readonly Message[]): void {
-    for (const { id, ok, c, pos, reset, d } of messages) {
-      if (id !== undefined && id !== 2) continue;
-      this.#cursor = ok?.c ?? c ?? pos ?? reset?.c ?? this.#cursor;
-      if (reset !== undefined) this.resets.push(reset.reason);
-      if (d !== undefined) this.got.push(d.data.dispatched);
-    }
+  #take(messages: Message[], message: Message): void {
+    messages.push(message);
+    const { id, ok, c, pos, reset, d } = message;
+    if (id !== undefined && id !== SUBSCRIBE) return;
+    this.#cursor = ok?.c ?? c ?? pos ?? reset?.c ?? this.#cursor;
+    if (reset !== undefined) this.resets.push(reset.reason);
+    if (d !== undefined) this.got.push(d.data.dispatched);
   }
 }
 
