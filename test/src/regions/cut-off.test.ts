@@ -7,12 +7,12 @@ import { STREAMS, tapStream } from "@outcry/protocol";
 import { type LeafLayout, type ServiceProcess, startLeafRegions } from "@outcry/regions";
 import { seeded, SEED } from "../faults/sizes.js";
 import { Line } from "./line.js";
-import { eventually, newLayoutOptions, RegionWorld } from "./region-world.js";
+import { eventually, MIRROR_BACK_MS, newLayoutOptions, RegionWorld } from "./region-world.js";
 import { Roamer } from "./roamer.js";
 
 const [EU, US] = [0, 1];
 const TAP = tapStream("us");
-const WITHIN_MS = 25_000; // the leaf node dials again, then the mirror, each with pauses of seconds
+const TIMEOUT_MS = 3 * MIRROR_BACK_MS; // seconds, as a rule
 
 let line: Line;
 let layout: LeafLayout;
@@ -40,13 +40,7 @@ beforeEach(() => inStep());
 const newReader = (): Roamer =>
   new Roamer({ channel: world.channel, secret: world.secret, urls, random: seeded(SEED) });
 
-/** The tap has what the record has. */
-async function inStep(): Promise<void> {
-  await eventually(async () => {
-    const tap = await streamHead(us, TAP).catch(() => undefined); // it may be being made
-    return tap?.lastSeq === (await streamHead(world.record, STREAMS.events)).lastSeq;
-  }, WITHIN_MS);
-}
+const inStep = (): Promise<void> => world.inStep("us", us);
 
 /** A reader that is online at `at`, and the way to end its visit. */
 function online(at: number, reader = newReader()): { reader: Roamer; leave: () => Promise<void> } {
@@ -62,77 +56,89 @@ function online(at: number, reader = newReader()): { reader: Roamer; leave: () =
 }
 
 describe("a region that is cut off", () => {
-  test("serves what it has; a cursor that is ahead of it is asked to come again, and nothing is lost when the line is back", async () => {
-    await world.tell(20);
-    await inStep();
-    const here = online(US);
-    await eventually(() => here.reader.got.length === world.told);
-    line.cut();
-    await world.tell(20);
-    const there = newReader();
-    await there.finish(world.told);
-    const ahead = there.copy();
-    expect(await ahead.visit(US, 50)).toBe(false);
-    expect([ahead.recoveries, ahead.refused]).toEqual([[], 1]);
-    const behind = newReader();
-    expect(await behind.visit(US, 200)).toBe(true);
-    expect(await behind.visit(US, 200)).toBe(true);
-    expect([behind.recoveries, behind.got.length]).toEqual([[true], world.told - 20]);
+  test(
+    "serves what it has; a cursor that is ahead of it is asked to come again, and nothing is lost when the line is back",
+    async () => {
+      await world.tell(20);
+      await inStep();
+      const here = online(US);
+      await eventually(() => here.reader.got.length === world.told);
+      line.cut();
+      await world.tell(20);
+      const there = newReader();
+      await there.finish(world.told);
+      const ahead = there.copy();
+      expect(await ahead.visit(US, 50)).toBe(false);
+      expect([ahead.recoveries, ahead.refused]).toEqual([[], 1]);
+      const behind = newReader();
+      expect(await behind.visit(US, 200)).toBe(true);
+      expect(await behind.visit(US, 200)).toBe(true);
+      expect([behind.recoveries, behind.got.length]).toEqual([[true], world.told - 20]);
 
-    line.mend();
-    const recorded = await world.recorded();
-    await eventually(() => here.reader.got.length === recorded.length, WITHIN_MS);
-    await here.leave();
-    expect([here.reader.got, here.reader.resets]).toEqual([recorded, []]);
-    await eventually(() => ahead.visit(US, 100), WITHIN_MS);
-    await behind.visit(US, 200);
-    expect([ahead.recoveries, ahead.got]).toEqual([[true], recorded]);
-    expect([behind.recoveries, behind.got]).toEqual([[true, true], recorded]);
-  }, 60_000);
+      line.mend();
+      const recorded = await world.recorded();
+      await eventually(() => here.reader.got.length === recorded.length, MIRROR_BACK_MS);
+      await here.leave();
+      expect([here.reader.got, here.reader.resets]).toEqual([recorded, []]);
+      await eventually(() => ahead.visit(US, 100), MIRROR_BACK_MS);
+      await behind.visit(US, 200);
+      expect([ahead.recoveries, ahead.got]).toEqual([[true], recorded]);
+      expect([behind.recoveries, behind.got]).toEqual([[true, true], recorded]);
+    },
+    TIMEOUT_MS,
+  );
 
-  test("tells what its home trimmed meanwhile: reset online, recovered: false for a cursor before the hole, true behind it", async () => {
-    const before = newReader();
-    await before.finish(world.told);
-    const here = online(US, before.copy());
-    await eventually(() => here.reader.recoveries.length === 1);
-    line.cut();
-    await world.tell(30);
-    const { lastSeq } = await streamHead(world.record, STREAMS.events);
-    await purgeBelow(world.record, STREAMS.events, lastSeq - 4);
-    line.mend();
-    await inStep();
-    await world.tell(1);
-    await eventually(() => here.reader.got.at(-1) === world.told - 1, WITHIN_MS);
-    await here.leave();
-    expect(here.reader.resets).toEqual(["trimmed"]);
+  test(
+    "tells what its home trimmed meanwhile: reset online, recovered: false for a cursor before the hole, true behind it",
+    async () => {
+      const before = newReader();
+      await before.finish(world.told);
+      const here = online(US, before.copy());
+      await eventually(() => here.reader.recoveries.length === 1);
+      line.cut();
+      await world.tell(30);
+      const { lastSeq } = await streamHead(world.record, STREAMS.events);
+      await purgeBelow(world.record, STREAMS.events, lastSeq - 4);
+      line.mend();
+      await inStep();
+      await world.tell(1);
+      await eventually(() => here.reader.got.at(-1) === world.told - 1, MIRROR_BACK_MS);
+      await here.leave();
+      expect(here.reader.resets).toEqual(["trimmed"]);
 
-    const seen = before.got.length;
-    expect(await before.visit(US, 300)).toBe(true);
-    expect([before.recoveries, before.got.length]).toEqual([["trimmed"], seen]);
-    const behind = here.reader.copy();
-    await world.tell(3);
-    await eventually(async () => (await behind.visit(US, 300)) && behind.got.at(-1) === world.told - 1);
-    expect(new Set(behind.recoveries)).toEqual(new Set([true]));
-  }, 60_000);
+      const seen = before.got.length;
+      expect(await before.visit(US, 300)).toBe(true);
+      expect([before.recoveries, before.got.length]).toEqual([["trimmed"], seen]);
+      const behind = here.reader.copy();
+      await world.tell(3);
+      await eventually(async () => (await behind.visit(US, 300)) && behind.got.at(-1) === world.told - 1);
+      expect(new Set(behind.recoveries)).toEqual(new Set([true]));
+    },
+    TIMEOUT_MS,
+  );
 });
 
 describe("a copy that is not what it was", () => {
-  test("a tap that is lost and filled anew doubles nothing and is no gap", async () => {
-    await world.tell(10);
-    await inStep();
-    const here = online(US);
-    await eventually(() => here.reader.got.at(-1) === world.told - 1);
-    const place = here.reader.copy();
-    const got = here.reader.got.length;
-    await request(us, `$JS.API.STREAM.DELETE.${TAP}`);
-    await world.tell(10);
-    await inStep();
-    await eventually(() => here.reader.got.length === got + 10, WITHIN_MS);
-    await here.leave();
-    expect(here.reader.resets).toEqual([]);
-    await eventually(() => place.visit(US, 200), WITHIN_MS);
-    expect([place.recoveries, place.got]).toEqual([[true], here.reader.got]);
-  }, 60_000);
+  test(
+    "a tap that is lost and filled anew doubles nothing and is no gap",
+    async () => {
+      await world.tell(10);
+      await inStep();
+      const here = online(US);
+      await eventually(() => here.reader.got.at(-1) === world.told - 1);
+      const place = here.reader.copy();
+      const got = here.reader.got.length;
+      await request(us, `$JS.API.STREAM.DELETE.${TAP}`);
+      await world.tell(10);
+      await inStep();
+      await eventually(() => here.reader.got.length === got + 10, MIRROR_BACK_MS);
+      await here.leave();
+      expect(here.reader.resets).toEqual([]);
+      await eventually(() => place.visit(US, 200), MIRROR_BACK_MS);
+      expect([place.recoveries, place.got]).toEqual([[true], here.reader.got]);
+    },
+    TIMEOUT_MS,
+  );
 
   test.each([
     ["with its keeper", false],
@@ -148,25 +154,25 @@ describe("a copy that is not what it was", () => {
       if (away) await keeper.kill9();
       await request(world.record, `$JS.API.STREAM.DELETE.${STREAMS.events}`);
       await eventually(async () => (await world.makeStreams()) !== undefined);
-      await eventually(() => here.reader.resets.length > 0, WITHIN_MS);
+      await eventually(() => here.reader.resets.length > 0, MIRROR_BACK_MS);
       if (away) await keeper.start();
       const from = world.told;
       await world.tell(20);
       const expected = Array.from({ length: 20 }, (__, n) => from + n);
-      await eventually(() => here.reader.got.at(-1) === world.told - 1, WITHIN_MS);
+      await eventually(() => here.reader.got.at(-1) === world.told - 1, MIRROR_BACK_MS);
       await here.leave();
       expect(here.reader.resets).toEqual(["epoch"]);
       expect(here.reader.got.slice(-20)).toEqual(expected);
       for (const at of [EU, US]) {
         const copy = old.copy();
-        await eventually(() => copy.visit(at, 100), WITHIN_MS);
+        await eventually(() => copy.visit(at, 100), MIRROR_BACK_MS);
         expect(copy.recoveries).toEqual(["epoch"]);
         const fresh = newReader();
-        await eventually(async () => (await fresh.visit(at, 200)) && fresh.got.length === 20, WITHIN_MS);
+        await eventually(async () => (await fresh.visit(at, 200)) && fresh.got.length === 20, MIRROR_BACK_MS);
         expect(fresh.got).toEqual(expected);
       }
     },
-    60_000,
+    TIMEOUT_MS,
   );
 });
 

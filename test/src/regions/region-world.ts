@@ -24,6 +24,7 @@ import {
   silentLog,
   STREAMS,
   systemClock,
+  tapStream,
   toBase64Url,
   TOPICS,
   toRfc3339,
@@ -32,6 +33,8 @@ import { type Layout, type LayoutOptions, ServiceProcess } from "@outcry/regions
 
 const APPEND_TRIES_MS = 60_000; // as long as any fault of these tests lasts
 const INTENTS = 5;
+/** nats-server waits 30 s for an answer to a mirror's first request, which a server that has just come back may not get, and 10 s more. */
+export const MIRROR_BACK_MS = 60_000;
 
 export interface WorldOptions {
   /** Servers of the home region. */
@@ -140,6 +143,17 @@ export class RegionWorld {
     return [...numbers.entries()].toSorted(([one], [other]) => one - other).map(([, n]) => n);
   }
 
+  /** Until the tap has what the record has. */
+  async inStep(tap: string, local: Backbone = this.record): Promise<void> {
+    await eventually(async () => {
+      const [origin, copy] = await Promise.all([
+        settled(streamHead(this.record, STREAMS.events)),
+        settled(streamHead(local, tapStream(tap))),
+      ]);
+      return origin !== undefined && origin.epoch === copy?.epoch && origin.lastSeq === copy?.lastSeq;
+    }, MIRROR_BACK_MS);
+  }
+
   async remove(): Promise<void> {
     await Promise.all(this.#processes.map((process) => process.kill9()));
     await Promise.all(this.#connections.map((connection) => connection.close()));
@@ -180,7 +194,8 @@ export class RegionWorld {
       created: toRfc3339(Date.now()),
     };
     const access = openBucket(this.record, BUCKETS.access, { log: silentLog });
-    await access.create(`api-key.${this.#keyId}`, Buffer.from(JSON.stringify(record)));
+    const create = () => settled(access.create(`api-key.${this.#keyId}`, Buffer.from(JSON.stringify(record))));
+    await eventually(async () => (await create()) !== undefined, 30_000);
   }
 }
 
