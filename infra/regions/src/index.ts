@@ -1,4 +1,4 @@
-// Several regions on one machine: for the tests of regions, and to be tried (start-leaf.ts, start-clusters.ts).
+// Several regions on one machine: for the tests of regions, and to be tried (start.ts).
 
 export {
   type ClusterLayout,
@@ -10,3 +10,4 @@ export {
   startLeafRegions,
 } from "./layouts.js";
 export { type ServiceName, ServiceProcess } from "./service-process.js";
+export { type LayoutName, type RegionStack, type RegionStackOptions, startRegionStack } from "./stack.js";

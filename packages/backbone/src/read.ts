@@ -118,10 +118,16 @@ export interface StreamHead {
   readonly created: string;
   /** Random at creation (metadata `outcry_epoch`): sequences mean nothing under another epoch. */
   readonly epoch: string | undefined;
+  /** More than one: any of them answers reads, also one that is behind. */
+  readonly replicas: number;
 }
 
 export interface StreamInfo {
-  readonly config: Record<string, unknown> & { max_bytes: number; metadata?: Record<string, string> };
+  readonly config: Record<string, unknown> & {
+    max_bytes: number;
+    num_replicas: number;
+    metadata?: Record<string, string>;
+  };
   readonly created: string;
   readonly state: { messages: number; bytes: number; first_seq: number; last_seq: number; last_ts: string };
 }
@@ -139,6 +145,7 @@ export async function streamHead(backbone: Backbone, stream: string, timeoutMs?:
     bytesMax: config.max_bytes,
     created,
     epoch: config.metadata?.outcry_epoch,
+    replicas: config.num_replicas,
   };
 }
 

@@ -61,7 +61,9 @@ function tapConfig({ record, tap }: TapDeps, origin: StreamInfo): TapConfig {
     max_bytes: origin.config.max_bytes,
     max_age: 0,
     allow_direct: true,
-    mirror_direct: false, // else it would answer reads of EVENTS
+    // A mirror that answers reads of EVENTS may be behind it. In one domain the server has it so whatever is asked for (2.15.1): there
+    // no gateway may read EVENTS itself.
+    mirror_direct: record.domain === undefined,
     deny_delete: true,
     republish: { src: EVENT_SUBJECTS, dest: live },
     metadata: { outcry_epoch: epochOf(origin, STREAMS.events) },

@@ -11,7 +11,10 @@ export class Line {
 
   private constructor(targetPort: number) {
     this.#server = createServer((near) => {
-      if (this.#isCut) return near.destroy();
+      if (this.#isCut) {
+        near.destroy();
+        return;
+      }
       const far = connect(targetPort, "127.0.0.1");
       for (const [one, other] of [
         [near, far],

@@ -74,7 +74,6 @@ test(
       expect(roamer.got).toEqual(recorded);
       expect(new Set(roamer.recoveries)).toEqual(new Set([true]));
       expect(roamer.resets).toEqual([]);
-      expect(Math.min(...roamer.visits)).toBeGreaterThan(3);
     }
   },
   30_000 + MIRROR_BACK_MS + ROUNDS * 60_000,

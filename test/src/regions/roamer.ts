@@ -6,6 +6,8 @@ import { eventually } from "./region-world.js";
 
 const REPLY_MS = 10_000;
 const SUBSCRIBE = 2;
+const VISITS_MIN = 5;
+const VISITS_MS = 30_000;
 
 interface Message {
   readonly id?: number;
@@ -55,7 +57,7 @@ export class Roamer {
     return copy;
   }
 
-  async roam(stayMs = 120): Promise<void> {
+  async roam(stayMs = 80): Promise<void> {
     const { random, urls } = this.#options;
     while (!this.#stopped) await this.visit(Math.floor(random() * urls.length), 5 + random() * stayMs);
   }
@@ -128,10 +130,11 @@ export class Roamer {
   }
 }
 
-/** Lets them roam while `work` runs, then each until it has all of `record`. */
+/** Lets them roam while `work` runs, and until each was at every gateway several times. */
 export async function roaming(roamers: readonly Roamer[], work: () => Promise<void>): Promise<void> {
   const all = roamers.map((roamer) => roamer.roam());
   await work();
+  await eventually(() => roamers.every(({ visits }) => Math.min(...visits) >= VISITS_MIN), VISITS_MS);
   for (const roamer of roamers) roamer.stop();
   await Promise.all(all);
 }

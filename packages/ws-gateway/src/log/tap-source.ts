@@ -69,6 +69,7 @@ class TapSource implements EventSource {
     const head = await streamHead(this.#deps.backbone, this.#deps.stream);
     const { epoch } = head;
     if (epoch === undefined) throw unready("has no epoch");
+    if (head.replicas > 1) throw unready(`has ${head.replicas} replicas: one that is behind may answer`);
     if (await this.#isOrphan(epoch)) return { epoch: this.#orphanOf!, firstSeq: 1, lastSeq: 0, lastTime: 0 };
     if (epoch !== this.#seen.epoch) this.#seen = { epoch, seq: 0 };
     if (head.lastSeq < this.#seen.seq && !(await this.#wentBack())) throw unready("is being filled");
