@@ -7,7 +7,7 @@ import { STREAMS, tapStream } from "@outcry/protocol";
 import { type LeafLayout, type ServiceProcess, startLeafRegions } from "@outcry/regions";
 import { seeded, SEED } from "../faults/sizes.js";
 import { Line } from "./line.js";
-import { eventually, MIRROR_BACK_MS, newLayoutOptions, RegionWorld } from "./region-world.js";
+import { eventually, MIRROR_BACK_MS, newLayoutOptions, RegionWorld, settled } from "./region-world.js";
 import { Roamer } from "./roamer.js";
 
 const [EU, US] = [0, 1];
@@ -18,8 +18,10 @@ let line: Line;
 let layout: LeafLayout;
 let world: RegionWorld;
 let keeper: ServiceProcess;
+let usGateway: ServiceProcess;
 let urls: string[];
 let us: Backbone;
+let homeFromUs: Backbone;
 
 beforeAll(async () => {
   const options = newLayoutOptions();
@@ -28,8 +30,10 @@ beforeAll(async () => {
   world = await RegionWorld.start(layout, options, { urls: [layout.home.url], replicas: 1, region: "eu" });
   const place = { urls: [layout.region.url], tap: "us", domain: "eu" };
   keeper = await world.tapKeeper(place);
-  urls = [(await world.gateway({ urls: [layout.home.url], region: "eu" })).url, (await world.gateway(place)).url];
+  usGateway = await world.gateway(place);
+  urls = [(await world.gateway({ urls: [layout.home.url], region: "eu" })).url, usGateway.url];
   us = await world.connect([layout.region.url]);
+  homeFromUs = await world.connect([layout.region.url], "eu");
 }, 60_000);
 afterAll(async () => {
   await world?.remove();
@@ -120,7 +124,7 @@ describe("a region that is cut off", () => {
 
 describe("a copy that is not what it was", () => {
   test(
-    "a tap that is lost and filled anew doubles nothing and is no gap",
+    "a tap that is lost, and empty for a while, doubles nothing and is no gap",
     async () => {
       await world.tell(10);
       await inStep();
@@ -128,8 +132,17 @@ describe("a copy that is not what it was", () => {
       await eventually(() => here.reader.got.at(-1) === world.told - 1);
       const place = here.reader.copy();
       const got = here.reader.got.length;
-      await request(us, `$JS.API.STREAM.DELETE.${TAP}`);
+      await keeper.kill9();
+      const { config } = await ask(us, `STREAM.INFO.${TAP}`);
+      line.cut();
+      await ask(us, `STREAM.DELETE.${TAP}`);
+      await ask(us, `STREAM.CREATE.${TAP}`, config); // as the keeper makes it; it finds no origin yet
+      await eventually(async () => !(await usGateway.isReady()));
       await world.tell(10);
+      await ask(us, `STREAM.DELETE.${TAP}`); // this one would ask for its origin again after 40 s only
+      line.mend();
+      await eventually(async () => (await settled(streamHead(homeFromUs, STREAMS.events))) !== undefined, 30_000);
+      await keeper.start();
       await inStep();
       await eventually(() => here.reader.got.length === got + 10, MIRROR_BACK_MS);
       await here.leave();
@@ -152,7 +165,7 @@ describe("a copy that is not what it was", () => {
       await eventually(() => here.reader.got.at(-1) === world.told - 1);
       const old = here.reader.copy();
       if (away) await keeper.kill9();
-      await request(world.record, `$JS.API.STREAM.DELETE.${STREAMS.events}`);
+      await ask(world.record, `STREAM.DELETE.${STREAMS.events}`);
       await eventually(async () => (await world.makeStreams()) !== undefined);
       await eventually(() => here.reader.resets.length > 0, MIRROR_BACK_MS);
       if (away) await keeper.start();
@@ -176,7 +189,9 @@ describe("a copy that is not what it was", () => {
   );
 });
 
-async function request(backbone: Backbone, subject: string): Promise<void> {
-  const answer = await backbone.request(subject, new Uint8Array(0));
-  expect(JSON.parse(Buffer.from(answer.data).toString())).not.toHaveProperty("error");
+async function ask(backbone: Backbone, verb: string, body: object = {}): Promise<{ config: object }> {
+  const answer = await backbone.request(`$JS.API.${verb}`, Buffer.from(JSON.stringify(body)));
+  const parsed = JSON.parse(Buffer.from(answer.data).toString()) as { config: object };
+  expect(parsed).not.toHaveProperty("error");
+  return parsed;
 }

@@ -6,6 +6,7 @@ import { eventually } from "./region-world.js";
 
 const REPLY_MS = 10_000;
 const SUBSCRIBE = 2;
+const PING = "{}";
 const VISITS_MIN = 5;
 const VISITS_MS = 30_000;
 
@@ -79,7 +80,10 @@ export class Roamer {
     const messages: Message[] = [];
     let closed = false;
     socket.on("message", (data) => {
-      for (const line of (data as Buffer).toString().split("\n")) this.#take(messages, JSON.parse(line) as Message);
+      for (const line of (data as Buffer).toString().split("\n")) {
+        if (line === PING) socket.send('{"op":"pong"}');
+        else this.#take(messages, JSON.parse(line) as Message);
+      }
     });
     socket.on("close", () => (closed = true));
     socket.on("error", () => undefined); // a close follows
