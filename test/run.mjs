@@ -26,12 +26,12 @@ process.exitCode = failed > 0 || counts.passed === 0 ? 1 : 0;
 
 function soakArguments([flag, name, ...others]) {
   const alone = "--runInBand";
-  if (flag !== "--only") return [alone, "test/dist/(soaks|faults)/", "histories", ...rest];
+  if (flag !== "--only") return [alone, "test/dist/(soaks|faults|regions)/", "histories", ...rest];
   if (!/^[a-z-]+$/.test(name ?? "")) {
     process.stderr.write("--only needs the name of a soak: docs/soak.md\n");
     process.exit(2);
   }
-  return [alone, `(test/dist/(soaks|faults)|ws-gateway/dist(/[a-z-]+)?)/${name}\\.test\\.js$`, ...others];
+  return [alone, `(test/dist/(soaks|faults|regions)|ws-gateway/dist(/[a-z-]+)?)/${name}\\.test\\.js$`, ...others];
 }
 
 async function findTestServers() {

@@ -22,6 +22,7 @@ const levels: Readonly<Record<string, number>> = {
   "services/intake": 5,
   "services/gateway": 5,
   "infra/dev": 6,
+  "infra/regions": 6,
   test: 7,
 };
 const examplesLevel = 7;

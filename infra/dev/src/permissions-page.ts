@@ -6,6 +6,7 @@ import {
   nodePermissions,
   type Permissions,
   subjectMatches,
+  tapPermissions,
   type UserKind,
 } from "@outcry/backbone";
 import type { RouteTable } from "@outcry/broadcast";
@@ -36,7 +37,7 @@ exist for that role.
 const SUBJECTS_NOTE = `
 \`pub\` may publish, \`sub\` may subscribe. Users: **service** (broadcast, intake), **replies** (answers nodes inside \`_INBOX.\` and nowhere
 else), **gateway** (reads the live events and the access bucket, talks presence and hints with its own kind), **system** (settings and revocations), **node** (on its own subjects)
-and **other node** (the same user on another node's subjects: nothing).
+and **other node** (the same user on another node's subjects: nothing). A tap (docs/regions.md) has a gateway user and a keeper of its own.
 `;
 
 export function permissionsPage(routes: RouteTable): string {
@@ -138,7 +139,13 @@ function may({ allow, deny }: Permissions["pub"], subject: string): boolean {
 }
 
 function userTable(): string {
-  const users = [...usersOf(), ["node", nodePermissions(OWN)] as const];
+  const taps = tapPermissions({ tap: "us", domain: "eu" });
+  const users = [
+    ...usersOf(),
+    ["gateway of tap us", taps.gateway] as const,
+    ["keeper of tap us", taps.tap] as const,
+    ["node", nodePermissions(OWN)] as const,
+  ];
   return markdownTable(
     ["user", "publish", "subscribe"],
     users.map(([kind, { pub, sub }]) => [kind, listed(pub), listed(sub)]),

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { systemClock } from "@outcry/protocol";
-import { isUpToDate, mintUser } from "./auth.js";
+import { isUpToDate, mintTapUsers } from "./auth.js";
 import { openAuthFolder } from "./auth-folder.js";
 
 const jwtOf = (creds: string): string => creds.split("\n")[1]!;
@@ -13,7 +13,7 @@ test("a user whose permissions are of an older version is minted anew; the other
   try {
     const deps = { clock: systemClock };
     const { tree, creds } = openAuthFolder(folder, deps);
-    const older = mintUser(tree, deps, { kind: "gateway", tap: "OLDER" }).creds;
+    const older = mintTapUsers(tree, deps, { tap: "older" }).gateway.creds;
     writeFileSync(path.join(folder, "gateway.creds"), older, { mode: 0o600 });
     const again = openAuthFolder(folder, deps);
     expect(again.tree).toEqual(tree);

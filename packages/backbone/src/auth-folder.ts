@@ -4,7 +4,15 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { type Clock, OutcryError } from "@outcry/protocol";
-import { type AuthTree, type UserKind, createAuthTree, isUpToDate, mintUser } from "./auth.js";
+import {
+  type AuthTree,
+  type TapPlace,
+  type UserKind,
+  createAuthTree,
+  isUpToDate,
+  mintTapUsers,
+  mintUser,
+} from "./auth.js";
 
 const TREE_FILE = "auth-tree.json";
 const KINDS: readonly UserKind[] = ["service", "replies", "gateway", "system"];
@@ -33,6 +41,13 @@ function renewed(folder: string, found: AuthFolder, deps: { readonly clock: Cloc
 }
 
 const jwtOf = (creds: string): string => /-----BEGIN NATS USER JWT-----\n(\S+)/.exec(creds)?.[1] ?? "";
+
+/** A folder of its own for the gateways and the keeper of one tap: `gateway.creds` and `tap.creds`, and nothing of the tree. */
+export function writeTapFolder(folder: string, tree: AuthTree, deps: { readonly clock: Clock }, place: TapPlace): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  for (const [user, { creds }] of Object.entries(mintTapUsers(tree, deps, place)))
+    writePrivate(path.join(folder, `${user}.creds`), creds);
+}
 
 /** Throws config_invalid for a folder that is incomplete or that others may read. */
 export function readAuthFolder(folder: string): AuthFolder {

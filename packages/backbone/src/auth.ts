@@ -1,8 +1,18 @@
 // Who may do what on NATS (DESIGN "Trust"): one operator, the system account, the account of everything else, and its users.
 // Seeds leave here as plain values; keeping them in files of mode 0600 is the caller's work.
 
-import { BUCKETS, LIMITS, STREAMS, SUBJECTS, nodeInboxPrefix } from "@outcry/protocol";
+import {
+  BUCKETS,
+  EVENT_SUBJECTS,
+  LIMITS,
+  STREAMS,
+  SUBJECTS,
+  livePrefix,
+  nodeInboxPrefix,
+  tapStream,
+} from "@outcry/protocol";
 import type { Clock } from "@outcry/protocol";
+import { apiOf } from "./domain.js";
 import { credsText, encodeJwt, natsClaims, newKeyPair } from "./jwt.js";
 import type { KeyPair } from "./jwt.js";
 
@@ -98,56 +108,104 @@ export const INBOX_PREFIXES: Readonly<Record<UserKind, string>> = {
 };
 
 /** A user of our own processes. It does not expire: it is minted at set-up and lies in a file. */
-export function mintUser(
+export function mintUser(tree: AuthTree, deps: { readonly clock: Clock }, user: { kind: UserKind }): MintedUser {
+  return mint(tree, deps, user.kind, PERMISSIONS[user.kind]);
+}
+
+function mint(
   tree: AuthTree,
   deps: { readonly clock: Clock },
-  user: { kind: UserKind; tap?: string },
+  kind: UserKind | "tap",
+  permissions: Permissions,
 ): MintedUser {
   const key = newKeyPair("user");
-  const account = user.kind === "system" ? tree.system : tree.app.signing;
+  const account = kind === "system" ? tree.system : tree.app.signing;
   const nats = {
     type: "user",
     ...UNLIMITED_USER,
-    ...PERMISSIONS[user.kind](user.tap ?? STREAMS.events),
-    ...(user.kind === "system" ? {} : { issuer_account: tree.app.publicKey }),
+    ...permissions,
+    ...(kind === "system" ? {} : { issuer_account: tree.app.publicKey }),
   };
-  const jwt = encodeJwt(
-    { name: user.kind, subject: key.publicKey, issuedAt: seconds(deps.clock.now()), nats },
-    account,
-  );
+  const jwt = encodeJwt({ name: kind, subject: key.publicKey, issuedAt: seconds(deps.clock.now()), nats }, account);
   return { ...key, jwt, creds: credsText(jwt, key.seed) };
 }
 
 /** Whether a user's JWT of ours says what this version gives its kind: an older one may lack what was added. */
-export function isUpToDate(jwt: string, user: { kind: UserKind; tap?: string }): boolean {
+export function isUpToDate(jwt: string, { kind }: { kind: UserKind }): boolean {
   const { pub, sub } = natsClaims(jwt).nats;
-  return JSON.stringify({ pub, sub }) === JSON.stringify(PERMISSIONS[user.kind](user.tap ?? STREAMS.events));
+  return JSON.stringify({ pub, sub }) === JSON.stringify(PERMISSIONS[kind]);
+}
+
+function readOf(stream: string, api: string = apiOf(undefined)): string[] {
+  return [`${api}.DIRECT.GET.${stream}`, `${api}.DIRECT.GET.${stream}.>`, `${api}.STREAM.INFO.${stream}`];
+}
+
+export interface TapPlace {
+  readonly tap: string;
+  /** JetStream domain of the record, where the tap is in another one. */
+  readonly domain?: string;
+}
+
+/** The two users of a tap (docs/regions.md): its gateways, which read, and its keeper, which makes it. */
+export function mintTapUsers(
+  tree: AuthTree,
+  deps: { readonly clock: Clock },
+  place: TapPlace,
+): Readonly<Record<"gateway" | "tap", MintedUser>> {
+  const { gateway, tap } = tapPermissions(place);
+  return { gateway: mint(tree, deps, "gateway", gateway), tap: mint(tree, deps, "tap", tap) };
+}
+
+/**
+ * The keeper may create a stream of one name, and a stream may capture any subject: so it is another user than the gateway's, which
+ * stands on the internet.
+ */
+export function tapPermissions({ tap, domain }: TapPlace): Readonly<Record<"gateway" | "tap", Permissions>> {
+  const stream = tapStream(tap);
+  const record = apiOf(domain);
+  const headOfRecord = `${record}.STREAM.INFO.${STREAMS.events}`;
+  const local = apiOf(undefined);
+  return {
+    gateway: {
+      pub: { allow: [...readOf(stream), headOfRecord, ...readOf(`KV_${BUCKETS.access}`, record), ...GATEWAY_TELLS] },
+      sub: {
+        allow: [
+          `${livePrefix(tap)}.${EVENT_SUBJECTS}`,
+          `$KV.${BUCKETS.access}.>`,
+          `${INBOX_PREFIXES.gateway}.>`,
+          ...GATEWAY_TALK,
+        ],
+      },
+    },
+    tap: {
+      pub: {
+        allow: [headOfRecord, ...["INFO", "CREATE", "DELETE"].map((verb) => `${local}.STREAM.${verb}.${stream}`)],
+      },
+      sub: { allow: [`${INBOX_PREFIXES.gateway}.>`] },
+    },
+  };
 }
 
 const UNLIMITED_USER = { subs: UNLIMITED, data: UNLIMITED, payload: UNLIMITED };
 
 /** Presence and hints, among the gateway's processes. */
 const GATEWAY_TALK = ["pres.>", "hint.>"];
+/** And the commands of channel kinds, to the services behind them. */
+const GATEWAY_TELLS = ["cmd.>", ...GATEWAY_TALK];
 
-const PERMISSIONS: Readonly<Record<UserKind, (tap: string) => Permissions>> = {
-  service: () => ({ pub: {}, sub: {} }),
+const PERMISSIONS: Readonly<Record<UserKind, Permissions>> = {
+  service: { pub: {}, sub: {} },
   // What a node's request named as its reply subject is published by this user: outside `_INBOX.` it can do no harm.
-  replies: () => ({ pub: { allow: ["_INBOX.>"] }, sub: { deny: [">"] } }),
-  gateway: (tap) => ({
-    pub: { allow: [...readOf(tap), ...readOf(`KV_${BUCKETS.access}`), "cmd.>", ...GATEWAY_TALK] },
+  replies: { pub: { allow: ["_INBOX.>"] }, sub: { deny: [">"] } },
+  gateway: {
+    pub: { allow: [...readOf(STREAMS.events), ...readOf(`KV_${BUCKETS.access}`), ...GATEWAY_TELLS] },
     sub: { allow: ["live.*.rt.>", `$KV.${BUCKETS.access}.>`, `${INBOX_PREFIXES.gateway}.>`, ...GATEWAY_TALK] },
-  }),
-  system: () => ({
+  },
+  system: {
     pub: { allow: ["$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.SERVER.PING.VARZ", "$SYS.REQ.SERVER.PING.JSZ"] },
     sub: { allow: [`${INBOX_PREFIXES.system}.>`] },
-  }),
+  },
 };
-
-const readOf = (stream: string): string[] => [
-  `$JS.API.DIRECT.GET.${stream}`,
-  `$JS.API.DIRECT.GET.${stream}.>`,
-  `$JS.API.STREAM.INFO.${stream}`,
-];
 
 export interface NodeUser {
   /** A safe token; it is part of subjects. */

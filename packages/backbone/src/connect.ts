@@ -7,6 +7,7 @@ import { OutcryError } from "@outcry/protocol";
 import type { Log } from "@outcry/protocol";
 import { cutSocket, dialFirst } from "./dial.js";
 import type { ConnectOptions } from "./dial.js";
+import { apiOf } from "./domain.js";
 import { Incoming, natsHeaders } from "./headers.js";
 import type { EncodedHeaders, HeaderFields } from "./headers.js";
 import { HealthState } from "./health.js";
@@ -46,6 +47,10 @@ export async function connectBackbone(options: ConnectOptions): Promise<Backbone
 export class Backbone {
   readonly name: string;
   readonly inboxPrefix: string;
+  /** Of JetStream, where it is another than the server's own. */
+  readonly domain: string | undefined;
+  /** Before every JetStream verb: `$JS.API`, or `$JS.<domain>.API` of another domain. */
+  readonly api: string;
   /** Since the start: handlers that threw or rejected, and connections that were cut because the self-check failed. */
   readonly counters = { handlerFailures: 0, forcedReconnects: 0 };
   readonly #nc: NatsConnection;
@@ -60,6 +65,8 @@ export class Backbone {
   constructor(nc: NatsConnection, options: ConnectOptions) {
     this.name = options.name;
     this.inboxPrefix = options.inboxPrefix;
+    this.domain = options.domain;
+    this.api = apiOf(options.domain);
     this.#nc = nc;
     this.#log = options.log;
     this.#health = new HealthState(options.clock);

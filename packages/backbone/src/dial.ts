@@ -28,6 +28,8 @@ export interface ConnectOptions {
   readonly tls?: TlsFiles;
   readonly log: Log;
   readonly clock: Clock;
+  /** JetStream domain that is asked, where it is another than that of the connected server (docs/regions.md). */
+  readonly domain?: string;
   /** How long the first connection is tried; later ones are tried for ever. */
   readonly firstConnectMs?: number;
 }

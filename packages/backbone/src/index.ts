@@ -10,8 +10,9 @@ export {
   nodePermissions,
   operatorOf,
   replyAllowed,
+  tapPermissions,
 } from "./auth.js";
-export type { AuthTree, MintedUser, NodeJwt, NodeUser, Permissions, UserKind } from "./auth.js";
+export type { AuthTree, MintedUser, NodeJwt, NodeUser, Permissions, TapPlace, UserKind } from "./auth.js";
 export { connectBackbone } from "./connect.js";
 export type { Backbone, Handler, PublishOptions, RequestOptions, Subscription } from "./connect.js";
 export type { ConnectOptions, Credentials, TlsFiles } from "./dial.js";
@@ -43,8 +44,10 @@ export { storedFromHeaders } from "./stored.js";
 export type { Stored } from "./stored.js";
 export { ensureStreams, inspectStreams, streamConfigs } from "./streams.js";
 export type { EnsuredStream, StreamReport, StreamsOptions } from "./streams.js";
+export { ensureTap } from "./tap.js";
+export type { EnsuredTap, TapDeps } from "./tap.js";
 export { seqAtTime } from "./seq-at-time.js";
-export { openAuthFolder, readAuthFolder, readPrivate } from "./auth-folder.js";
+export { openAuthFolder, readAuthFolder, readPrivate, writeTapFolder } from "./auth-folder.js";
 export type { AuthFolder } from "./auth-folder.js";
 export { purgeBelow } from "./purge.js";
 export { serially } from "./serially.js";

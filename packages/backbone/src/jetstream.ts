@@ -55,7 +55,7 @@ export async function askJetStream<T>(
   timeoutMs?: number,
 ): Promise<ApiAnswer<T>> {
   const data = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
-  const reply = await backbone.request(`$JS.API.${verb}`, data, timeoutMs === undefined ? {} : { timeoutMs });
+  const reply = await backbone.request(`${backbone.api}.${verb}`, data, timeoutMs === undefined ? {} : { timeoutMs });
   const answer = JSON.parse(Buffer.from(reply.data).toString()) as T & { error?: ApiError };
   return answer.error === undefined ? { kind: "ok", value: answer } : { kind: "refused", error: answer.error };
 }

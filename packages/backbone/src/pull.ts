@@ -55,7 +55,7 @@ export class PullInbox {
 
   constructor(backbone: Backbone, shape: ConsumerShape, onMessage: (message: Incoming) => void) {
     this.#backbone = backbone;
-    this.#next = `$JS.API.CONSUMER.MSG.NEXT.${shape.stream}.${shape.durable}`;
+    this.#next = `${backbone.api}.CONSUMER.MSG.NEXT.${shape.stream}.${shape.durable}`;
     this.#inbox = `${backbone.inboxPrefix}.${randomBytes(9).toString("hex")}`;
     this.#onMessage = onMessage;
     this.#subscription = backbone.subscribe(`${this.#inbox}.*`, (message) => this.#receive(message));

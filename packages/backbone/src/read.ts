@@ -23,7 +23,7 @@ export function getBySeq(backbone: Backbone, stream: string, seq: number): Promi
 }
 
 async function getOne(backbone: Backbone, stream: string, query: object): Promise<Stored | undefined> {
-  const reply = await backbone.request(directGet(stream), encodeQuery(query));
+  const reply = await backbone.request(directGet(backbone, stream), encodeQuery(query));
   return reply.headers.status === NOTHING ? undefined : readable(reply, stream);
 }
 
@@ -74,7 +74,7 @@ export function readBatch(backbone: Backbone, stream: string, query: PageQuery):
       }
       return true;
     };
-    backbone.requestMany(directGet(stream), encodeQuery(body), { onReply, onFail: reject });
+    backbone.requestMany(directGet(backbone, stream), encodeQuery(body), { onReply, onFail: reject });
   });
 }
 
@@ -118,16 +118,22 @@ export interface StreamHead {
   readonly created: string;
   /** Random at creation (metadata `outcry_epoch`): sequences mean nothing under another epoch. */
   readonly epoch: string | undefined;
+  /** More than one: any of them answers reads, also one that is behind. */
+  readonly replicas: number;
 }
 
 export interface StreamInfo {
-  readonly config: Record<string, unknown> & { max_bytes: number; metadata?: Record<string, string> };
+  readonly config: Record<string, unknown> & {
+    max_bytes: number;
+    num_replicas: number;
+    metadata?: Record<string, string>;
+  };
   readonly created: string;
   readonly state: { messages: number; bytes: number; first_seq: number; last_seq: number; last_ts: string };
 }
 
-export async function streamHead(backbone: Backbone, stream: string): Promise<StreamHead> {
-  const info = await streamInfo(backbone, stream);
+export async function streamHead(backbone: Backbone, stream: string, timeoutMs?: number): Promise<StreamHead> {
+  const info = await streamInfo(backbone, stream, timeoutMs);
   if (info === undefined) throw new OutcryError("dependency_unavailable", `nats: there is no stream ${stream}`);
   const { state, config, created } = info;
   return {
@@ -139,18 +145,23 @@ export async function streamHead(backbone: Backbone, stream: string): Promise<St
     bytesMax: config.max_bytes,
     created,
     epoch: config.metadata?.outcry_epoch,
+    replicas: config.num_replicas,
   };
 }
 
 /** Undefined when there is no such stream. */
-export async function streamInfo(backbone: Backbone, stream: string): Promise<StreamInfo | undefined> {
-  const answer = await askJetStream<StreamInfo>(backbone, `STREAM.INFO.${stream}`);
+export async function streamInfo(
+  backbone: Backbone,
+  stream: string,
+  timeoutMs?: number,
+): Promise<StreamInfo | undefined> {
+  const answer = await askJetStream<StreamInfo>(backbone, `STREAM.INFO.${stream}`, undefined, timeoutMs);
   if (answer.kind === "ok") return answer.value;
   if (answer.error.err_code === JS.streamNotFound) return undefined;
   throw refusal(answer.error, `reading the state of ${stream}`);
 }
 
-const directGet = (stream: string): string => `$JS.API.DIRECT.GET.${stream}`;
+const directGet = ({ api }: Backbone, stream: string): string => `${api}.DIRECT.GET.${stream}`;
 const encodeQuery = (query: object): Uint8Array => Buffer.from(JSON.stringify(query));
 
 function readable(reply: Incoming, stream: string): Stored {

@@ -67,7 +67,10 @@ export const nodeInboxPrefix = (node: string): string => `_INBOX.${safe(node)}`;
 
 export const EVENT_SUBJECTS = "rt.>";
 
-/** The republished form of an event's subject, which gateways of `region` listen to. */
+/** The stream of a tap: a mirror of EVENTS with live subjects of its own, `live.<tap>.rt.>` (docs/regions.md). */
+export const tapStream = (tap: string): string => `${STREAMS.events}_${safe(tap)}`;
+
+/** The republished form of an event's subject, which gateways of `region`, or of a tap, listen to. */
 export const livePrefix = (region: string): string => `live.${safe(region)}`;
 
 const NONE = "-"; // no buyer, or no backend

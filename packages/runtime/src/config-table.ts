@@ -270,6 +270,18 @@ export const VARIABLES = [
     default: "local",
     doc: "Name of this region in the live subjects: one token.",
   },
+  {
+    key: "eventsTap",
+    name: "OUTCRY_EVENTS_TAP",
+    kind: "text",
+    doc: "Gateway and its tap keeper: name, one token, of the mirror EVENTS_<name> that is read instead of EVENTS (docs/regions.md). Needed where EVENTS has replicas, and in every further region.",
+  },
+  {
+    key: "recordDomain",
+    name: "OUTCRY_RECORD_DOMAIN",
+    kind: "text",
+    doc: "Gateway and its tap keeper: JetStream domain of EVENTS, where it is another than that of the NATS servers they connect to.",
+  },
   { key: "tlsCertFile", name: "OUTCRY_TLS_CERT_FILE", kind: "path", doc: "Certificate chain of the listener (PEM)." },
   { key: "tlsKeyFile", name: "OUTCRY_TLS_KEY_FILE", kind: "path", doc: "Private key of the listener (PEM)." },
   {

@@ -83,6 +83,7 @@ export function forward(source: EventSource): EventSource {
     listen: (onMessage) => source.listen(onMessage),
     read: (query) => source.read(query),
     head: () => source.head(),
+    newestSeq: () => source.newestSeq(),
     onUp: (listener) => source.onUp(listener),
   };
 }

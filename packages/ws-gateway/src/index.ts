@@ -11,6 +11,7 @@ export { natsBus, type ProcessBus } from "./presence/process-bus.js";
 export type { GatewayObserver } from "./observer.js";
 export { natsSource, type NatsSourceDeps } from "./log/nats-source.js";
 export { refusePollWhileStarting } from "./phoenix/long-poll.js";
+export { tapSource, type TapSourceDeps } from "./log/tap-source.js";
 export { refuseWhileStarting } from "./http-stream/http-stream.js";
 export { nativeFormat, SUBPROTOCOL } from "./native/native-format.js";
 export type { ChannelCommand, CommandReply, Payload } from "./channels/command.js";

@@ -1,7 +1,7 @@
 // The gateway service put together: the engine, and the policy of tokens, keys and channels around it.
 
 import { type Backbone, openBucket } from "@outcry/backbone";
-import { BUCKETS, type Clock, type Log } from "@outcry/protocol";
+import { BUCKETS, type Clock, type Log, STREAMS } from "@outcry/protocol";
 import {
   type CursorKey,
   type EventPublisher,
@@ -11,6 +11,7 @@ import {
   natsBus,
   natsSource,
   type Policy,
+  tapSource,
 } from "@outcry/ws-gateway";
 import { AccessIndex } from "./access-index.js";
 import { authenticate } from "./authenticate.js";
@@ -22,9 +23,11 @@ import { renderEvent } from "./event-views.js";
 
 export interface CreateGatewayDeps {
   readonly backbone: Backbone;
-  /** EVENTS, or its tap in production. */
+  /** EVENTS, or its tap. */
   readonly stream: string;
   readonly region: string;
+  /** Where EVENTS and the keys are, when `stream` is a tap: the same servers, or those of another domain. */
+  readonly record?: Backbone;
   /** `iss` of the tokens that are accepted. */
   readonly serviceId: string;
   readonly cursorKeys: readonly CursorKey[];
@@ -49,10 +52,10 @@ export interface Gateway {
 }
 
 export function createGateway(deps: CreateGatewayDeps): Gateway {
-  const { backbone, stream, region, serviceId, clock, log } = deps;
+  const { backbone, stream, region, record, serviceId, clock, log } = deps;
   const topics = new IntentTopics({ backbone, stream });
   const access = new AccessIndex({
-    bucket: openBucket(backbone, BUCKETS.access, { log }),
+    bucket: openBucket(record ?? backbone, BUCKETS.access, { log }),
     serviceId,
     log,
     onKeyRevoked: (keyId) => engine.revoke(({ credential }) => credential === keyId),
@@ -77,7 +80,10 @@ export function createGateway(deps: CreateGatewayDeps): Gateway {
   };
   const engine: GatewayEngine = new GatewayEngine({
     ...deps,
-    source: natsSource({ backbone, stream, region }),
+    source:
+      record === undefined
+        ? natsSource({ backbone, stream, region })
+        : tapSource({ backbone, stream, region, origin: { backbone: record, stream: STREAMS.events } }),
     policy,
     bus: natsBus(backbone),
   });

@@ -1,10 +1,10 @@
 // The gateway as its configuration says, on the HTTP server of the process, with metrics, readiness and an ordered stop.
 
-import path from "node:path";
-import { type Backbone, connectBackbone, INBOX_PREFIXES, readPrivate } from "@outcry/backbone";
-import { OutcryError, STREAMS } from "@outcry/protocol";
+import type { Backbone } from "@outcry/backbone";
+import { STREAMS, tapStream } from "@outcry/protocol";
 import { type Metrics, type ServiceContext, cursorSecretOf } from "@outcry/runtime";
 import { type GatewayObserver, cursorKeys } from "@outcry/ws-gateway";
+import { checkTapName, connectAs } from "./connect.js";
 import { createGateway, type Gateway } from "./create-gateway.js";
 import { attachGateway, type SocketHost } from "./plugin.js";
 
@@ -16,11 +16,11 @@ export interface GatewayHost extends Pick<SocketHost, "server"> {
 export function gatewayFromContext(context: ServiceContext, app: GatewayHost): void {
   const { lifecycle, metrics, log } = context;
   let gateway: Gateway | undefined;
-  let backbone: Backbone | undefined;
+  let connections: Connections | undefined;
   attachGateway(app, () => gateway);
   app.addHook("onReady", async () => {
-    backbone = await connect(context);
-    gateway = gatewayOn(context, backbone);
+    connections = await connect(context);
+    gateway = gatewayOn(context, connections);
     // Not awaited: while the stream is not readable the process serves the rest, and readiness says why.
     gateway.start().catch((error: unknown) => log.error({ error: String(error) }, "gateway: it could not start"));
   });
@@ -29,17 +29,21 @@ export function gatewayFromContext(context: ServiceContext, app: GatewayHost): v
     return { ok: detail === undefined, detail: detail ?? "the head of the stream is proven" };
   });
   lifecycle.onStop("intake", "gateway", () => gateway?.stop());
-  lifecycle.onStop("close", "gateway's nats", () => backbone?.close());
+  lifecycle.onStop("close", "gateway's nats", async () => {
+    await Promise.all([connections?.backbone.close(), connections?.record?.close()]);
+  });
   metrics.onScrape(() => {
     if (gateway !== undefined) measure(gateway, metrics);
   });
 }
 
-function gatewayOn({ config, clock, log, metrics }: ServiceContext, backbone: Backbone): Gateway {
+function gatewayOn({ config, clock, log, metrics }: ServiceContext, connections: Connections): Gateway {
+  const { eventsTap } = config;
   return createGateway({
-    backbone,
-    stream: STREAMS.events,
-    region: config.region,
+    ...connections,
+    ...(eventsTap === undefined
+      ? { stream: STREAMS.events, region: config.region }
+      : { stream: tapStream(eventsTap), region: eventsTap }),
     serviceId: config.senderId,
     cursorKeys: cursorKeys(cursorSecretOf(config)),
     clock,
@@ -49,21 +53,24 @@ function gatewayOn({ config, clock, log, metrics }: ServiceContext, backbone: Ba
   });
 }
 
+interface Connections {
+  readonly backbone: Backbone;
+  /** With a tap: to the record, maybe in another domain. */
+  readonly record?: Backbone;
+}
+
 /** As the gateway's own NATS user, which may read the event stream and KV `access` and nothing else. */
-function connect({ config, clock, log }: ServiceContext): Promise<Backbone> {
-  const { natsUrl, natsAuthDir, natsTlsCaFile } = config;
-  if (natsUrl === undefined || natsAuthDir === undefined) {
-    throw new OutcryError("config_invalid", "not set: OUTCRY_NATS_URL or OUTCRY_NATS_AUTH_DIR");
+async function connect(context: ServiceContext): Promise<Connections> {
+  const { eventsTap, recordDomain } = context.config;
+  checkTapName(eventsTap, recordDomain);
+  const backbone = await connectAs(context, "gateway", undefined);
+  if (eventsTap === undefined) return { backbone };
+  try {
+    return { backbone, record: await connectAs(context, "gateway", recordDomain) };
+  } catch (error) {
+    await backbone.close();
+    throw error;
   }
-  return connectBackbone({
-    servers: natsUrl,
-    credentials: { creds: readPrivate(path.join(natsAuthDir, "gateway.creds")) },
-    name: "gateway",
-    inboxPrefix: INBOX_PREFIXES.gateway,
-    ...(natsTlsCaFile === undefined ? {} : { tls: { caFile: natsTlsCaFile } }),
-    log,
-    clock,
-  });
 }
 
 const ROLES = ["buyer", "node", "backend", "operator", "admin", "anonymous"] as const;

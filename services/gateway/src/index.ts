@@ -1,3 +1,4 @@
+export { keepTap, type KeepTapDeps, type TapKeeper } from "./keep-tap.js";
 export { createGateway, type CreateGatewayDeps, type Gateway } from "./create-gateway.js";
 export { eventPublisher } from "./event-publisher.js";
 export { gatewayFromContext, type GatewayHost } from "./from-context.js";

@@ -155,7 +155,7 @@ export class Subscription implements Member {
     const { position } = read;
     if (position.seq > liveLog.last) {
       // Another process may be ahead of this one, but no process is ahead of the stream.
-      if (position.seq > (await source.head()).lastSeq)
+      if (position.seq > (await source.newestSeq()))
         return { kind: "head", gap: { recovered: false, reason: "ahead" } };
       if (!(await liveLog.reach(position.seq, limits.aheadMs)))
         throw new OutcryError("dependency_unavailable", "this gateway is behind its stream");

@@ -43,6 +43,8 @@ export interface EventSource {
   /** At least as new as any message that was heard. Rejects with a temporary error when the stream cannot be read. */
   read(query: SourceQuery): Promise<SourcePage>;
   head(): Promise<SourceHead>;
+  /** Last sequence that any process may have heard: of the stream that this source is a copy of, if it is one. */
+  newestSeq(): Promise<number>;
   /** Called on each change, not at once. Returns the way to stop. */
   onUp(listener: (up: boolean) => void): () => void;
 }

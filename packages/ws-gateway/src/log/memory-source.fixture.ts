@@ -85,6 +85,10 @@ export class MemorySource implements EventSource {
     };
   }
 
+  async newestSeq() {
+    return (await this.head()).lastSeq;
+  }
+
   onUp(listener: (up: boolean) => void): () => void {
     this.#upListeners.add(listener);
     return () => this.#upListeners.delete(listener);

@@ -1,8 +1,8 @@
 // The event source on NATS: core subscription to the republished subject (ADR-28), Direct Get for reads (ADR-31), no consumer.
-// The stream is EVENTS itself on one server, or a tap that mirrors it.
+// The stream is EVENTS itself on one server, or a tap that mirrors it: then tap-source.ts stands before this.
 
 import { type Backbone, type Incoming, readBatch, type Stored, streamHead } from "@outcry/backbone";
-import { EVENT_SUBJECTS, livePrefix } from "@outcry/protocol";
+import { EVENT_SUBJECTS, livePrefix, OutcryError } from "@outcry/protocol";
 import type { EventSource, SourceMessage } from "./event-source.js";
 import { TimestampReader } from "./timestamps.js";
 
@@ -33,12 +33,17 @@ export function natsSource({ backbone, stream, region }: NatsSourceDeps): EventS
       return { messages: page.messages.map(plain), pending: page.pending };
     },
     async head() {
-      const { epoch, created, firstSeq, lastSeq, lastTime } = await streamHead(backbone, stream);
+      const { epoch, created, firstSeq, lastSeq, lastTime, replicas } = await streamHead(backbone, stream);
+      if (replicas > 1) throw new OutcryError("promise_unkept", manyReplicas(stream, replicas));
       return { epoch: epoch ?? created, firstSeq, lastSeq, lastTime };
     },
+    newestSeq: async () => (await streamHead(backbone, stream)).lastSeq,
     onUp: (listener) => backbone.health.onChange(listener),
   };
 }
+
+const manyReplicas = (stream: string, replicas: number): string =>
+  `${stream} has ${replicas} replicas, of which one that is behind may answer: read a tap (docs/regions.md)`;
 
 const plain = ({ seq, time, subject, data }: Stored): SourceMessage => ({ seq, time, subject, data });
 

@@ -70,16 +70,13 @@ export class LongPolls {
 
   #begin(principal: Principal): string {
     const token = randomBytes(TOKEN_BYTES).toString("base64url");
-    const deps: PeerDeps = {
-      ...this.#deps,
-      onClose: (peer, why) => {
-        this.#sessions.delete(token);
-        this.#deps.onClose(peer, why);
-      },
-    };
-    const identify = (other: string): Promise<Authenticated> => this.#identify(other);
-    const peer = new PollPeer(deps, newId("con", deps.clock), principal, identify, (response, messages) =>
-      answerMessages(response, token, messages),
+    const peer = new PollPeer(
+      this.#deps,
+      newId("con", this.#deps.clock),
+      principal,
+      (other) => this.#identify(other),
+      (response, messages) => answerMessages(response, token, messages),
+      () => void this.#sessions.delete(token),
     );
     this.#sessions.set(token, peer);
     this.#deps.onOpen(peer);

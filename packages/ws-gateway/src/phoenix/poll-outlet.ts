@@ -12,6 +12,8 @@ export class PollOutlet implements Outlet {
   readonly #answer: AnswerPoll;
   readonly #drains: (() => void)[] = [];
   #waiting: ServerResponse | undefined;
+  /** Last words that found no poll. */
+  #left: Buffer = Buffer.alloc(0);
 
   constructor(answer: AnswerPoll) {
     this.#answer = answer;
@@ -19,6 +21,10 @@ export class PollOutlet implements Outlet {
 
   get isPolled(): boolean {
     return this.#waiting !== undefined;
+  }
+
+  get hasLastWords(): boolean {
+    return this.#left.length > 0;
   }
 
   get writableNeedDrain(): boolean {
@@ -32,6 +38,11 @@ export class PollOutlet implements Outlet {
   /** The earlier poll is answered with nothing: a client has one at a time. */
   poll(response: ServerResponse): void {
     this.release();
+    if (this.#left.length > 0) {
+      this.#answer(response, this.#left);
+      this.#left = Buffer.alloc(0);
+      return;
+    }
     this.#waiting = response;
     response.on("close", () => {
       if (this.#waiting === response) this.#leave();
@@ -39,11 +50,12 @@ export class PollOutlet implements Outlet {
     for (const drained of this.#drains) drained();
   }
 
-  /** Always asks to wait: for the next poll. Without one, as at the end, the bytes are lost with the session. */
+  /** Always asks to wait: for the next poll. Without one, which is the end alone, the next poll is answered with them. */
   write(bytes: Buffer): boolean {
     const response = this.#waiting;
     this.#leave();
-    if (response !== undefined) this.#answer(response, bytes);
+    if (response === undefined) this.#left = bytes;
+    else this.#answer(response, bytes);
     return false;
   }
 

@@ -27,6 +27,8 @@ export class PollPeer implements Peer, Sink {
   readonly #outbox: Outbox;
   readonly #session: Session;
   readonly #protocol: PhoenixProtocol;
+  /** No poll can reach it any more. */
+  readonly #onGone: () => void;
   #polledAt = performance.now();
   #ending = false;
 
@@ -36,8 +38,10 @@ export class PollPeer implements Peer, Sink {
     principal: Principal,
     identify: (token: string) => Promise<Authenticated>,
     answer: AnswerPoll,
+    onGone: () => void,
   ) {
     this.#deps = deps;
+    this.#onGone = onGone;
     this.id = id;
     this.#outlet = new PollOutlet(answer);
     this.#outbox = new Outbox(this.#outlet, deps.flusher, deps.limits);
@@ -75,6 +79,7 @@ export class PollPeer implements Peer, Sink {
   poll(response: ServerResponse): void {
     this.#polledAt = performance.now();
     this.#outlet.poll(response);
+    if (this.#ending) this.#onGone();
   }
 
   /** Messages, one a line: JSON, or base64 of a binary push. */
@@ -102,7 +107,7 @@ export class PollPeer implements Peer, Sink {
     else if (this.#outlet.isPolled && now - this.#polledAt >= limits.pollMs) this.#outlet.release();
   }
 
-  /** The next poll is told that the session is gone. */
+  /** Its last words wait a moment for a poll; any later one is told that the session is gone. */
   end(why: CloseReason): void {
     if (this.#ending) return;
     this.#ending = true;
@@ -111,6 +116,8 @@ export class PollPeer implements Peer, Sink {
     this.#outbox.end();
     this.#outlet.release();
     this.#outlet.destroyed = true;
+    if (this.#outlet.hasLastWords) setTimeout(this.#onGone, this.#deps.limits.closeMs).unref();
+    else this.#onGone();
     this.#deps.onClose(this, why);
   }
 
