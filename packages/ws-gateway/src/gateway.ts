@@ -4,9 +4,10 @@ import { type Clock, type Log, newId, OutcryError } from "@outcry/protocol";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { WebSocketServer } from "ws";
+import { type Server, WebSocketServer } from "ws";
 import { ChannelHub } from "./channels/channel-hub.js";
 import { CLOSE, type CloseReason } from "./transport/close-codes.js";
+import { ClosingSocket, receiverOptions } from "./transport/closing-socket.js";
 import { Connection, type ConnectionDeps } from "./native/connection.js";
 import { isAllowedOrigin } from "./transport/cors.js";
 import { CursorCodec, type CursorKey } from "./channels/cursor.js";
@@ -47,7 +48,7 @@ export class GatewayEngine {
   readonly #limits: GatewayLimits;
   readonly #connections = new Map<string, Peer>();
   readonly #anonymous = new Set<Connection>();
-  readonly #server: WebSocketServer;
+  readonly #server: Server<typeof ClosingSocket>;
   readonly #connectionDeps: ConnectionDeps;
   readonly #streamDeps: HttpStreamDeps;
   readonly #sessionDeps: SessionDeps;
@@ -106,9 +107,10 @@ export class GatewayEngine {
     };
     this.#server = new WebSocketServer({
       noServer: true,
+      WebSocket: ClosingSocket,
       clientTracking: false,
       perMessageDeflate: false, // ten times the CPU, thirty times the memory; and the outbox writes past ws
-      maxPayload: limits.frameInBytesMax,
+      ...receiverOptions(limits),
       handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
     });
   }

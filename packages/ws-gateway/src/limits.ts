@@ -13,6 +13,14 @@ export const GATEWAY_LIMITS = {
   channelCharsMax: 200,
   tokenCharsMax: 8 * KIB, // 32 channel names and the claims
   subscriptionsMax: 128, // per connection: each costs a set entry in every dispatch
+  fragmentsMax: 1_024, // of one frame: 64 bytes each still fit; each costs an object, an empty one too
+  chunksMax: 4_096, // parts in which a frame arrives: byte by byte each byte costs some 200
+  pongsWaitingMax: 512, // pings whose answer a peer does not take, above `commandsBurst`; beyond it the socket is destroyed
+  // the HTTP server that carries upgrades and streams
+  headersBytesMax: 16 * KIB, // a token of 8 KiB in the address, and the browser's own
+  headersMs: 10 * SECOND, // for a request to arrive: one that dribbles, or says nothing, holds a socket so long
+  headersCheckMs: 1 * SECOND, // how often late requests are looked for: Node's 30 s would undo the deadline
+  socketsMax: 22_000, // TCP connections: those of `connectionsMax`, and those whose request is still to come
   // what one process holds
   connectionsMax: 20_000, // about 8 KB each; the storm after a crash must fit its successor
   unauthenticatedMax: 2_000, // sockets that have sent nothing yet cost an attacker nothing

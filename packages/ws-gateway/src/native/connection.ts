@@ -2,8 +2,9 @@
 
 import type { Clock, ErrorCode } from "@outcry/protocol";
 import type { Duplex } from "node:stream";
-import type { RawData, WebSocket } from "ws";
+import type { RawData } from "ws";
 import { CLOSE, type CloseReason } from "../transport/close-codes.js";
+import type { ClosingSocket } from "../transport/closing-socket.js";
 import type { Sink } from "../channels/format.js";
 import type { GatewayLimits } from "../limits.js";
 import { type Command, readCommands } from "./native-commands.js";
@@ -28,7 +29,7 @@ export class Connection implements Peer, Sink {
   readonly id: string;
   readonly format = nativeFormat;
   readonly #deps: ConnectionDeps;
-  readonly #ws: WebSocket;
+  readonly #ws: ClosingSocket;
   readonly #outbox: Outbox;
   readonly #openedAt = performance.now();
   #session: Session | undefined;
@@ -40,7 +41,7 @@ export class Connection implements Peer, Sink {
   #allowanceAt = performance.now();
   #ending: CloseReason | "by_peer" | undefined;
 
-  constructor(deps: ConnectionDeps, id: string, ws: WebSocket, socket: Duplex) {
+  constructor(deps: ConnectionDeps, id: string, ws: ClosingSocket, socket: Duplex) {
     this.#deps = deps;
     this.id = id;
     this.#ws = ws;
@@ -48,9 +49,11 @@ export class Connection implements Peer, Sink {
     this.#allowance = deps.limits.commandsBurst;
     deps.anonymous.add(this);
     ws.on("message", (data, isBinary) => this.#onFrame(data, isBinary));
-    ws.on("ping", () => this.heartbeat());
+    ws.on("ping", () => this.#onControl());
+    ws.on("pong", () => this.#onControl());
     ws.on("error", () => undefined); // ws closes with the right code by itself (RFC 6455 §7.4.1)
     ws.on("close", () => this.#onClose());
+    ws.onClosing = () => this.#onClosing();
   }
 
   get principal(): Principal | undefined {
@@ -115,13 +118,26 @@ export class Connection implements Peer, Sink {
     this.heartbeat();
     if (this.#ending !== undefined) return;
     if (isBinary) return this.end(CLOSE.badFrame);
+    let commands = 0;
     for (const read of readCommands(data as Buffer)) {
-      if (!this.#mayCommand()) return this.end(CLOSE.rate, this.#deps.limits.sweepMs);
+      commands++;
+      if (!this.#mayCommand()) return this.#endFlood();
       if (read.kind === "ok") this.#do(read.command);
       else this.#reply(errFrame(read.kind === "refused" ? read.id : undefined, read.code, read.detail));
       if (read.kind === "broken") return this.end(CLOSE.badFrame);
       if (this.#ending !== undefined) return;
     }
+    if (commands === 0 && !this.#mayCommand()) this.#endFlood(); // a frame of nothing costs as much as a command
+  }
+
+  /** RFC 6455's own pings and pongs: a sign of life, and counted like commands. */
+  #onControl(): void {
+    this.heartbeat();
+    if (this.#ending === undefined && !this.#mayCommand()) this.#endFlood();
+  }
+
+  #endFlood(): void {
+    this.end(CLOSE.rate, this.#deps.limits.sweepMs);
   }
 
   #do(command: Command): void {
@@ -203,6 +219,13 @@ export class Connection implements Peer, Sink {
     this.#allowanceAt = now;
     this.#allowance--;
     return this.#allowance >= 0;
+  }
+
+  /** What is queued goes out before the close frame, whoever closes, and nothing behind it. */
+  #onClosing(): void {
+    this.#ending ??= "by_peer";
+    this.#session?.close();
+    this.#outbox.end();
   }
 
   #onClose(): void {
