@@ -23,7 +23,7 @@ import { Flusher } from "./transport/outbox.js";
 import type { Peer } from "./transport/peer.js";
 import type { EventPublisher, Policy, Principal, PublishableEvent, Published } from "./channels/policy.js";
 import { Session, type SessionDeps } from "./channels/session.js";
-import { refuseUpgrade, type UpgradeRefusal } from "./transport/upgrade.js";
+import { handshakeFault, refuseUpgrade, type UpgradeRefusal } from "./transport/upgrade.js";
 
 export interface GatewayDeps {
   readonly source: EventSource;
@@ -112,6 +112,10 @@ export class GatewayEngine {
       perMessageDeflate: false, // ten times the CPU, thirty times the memory; and the outbox writes past ws
       ...receiverOptions(limits),
       handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    });
+    this.#server.on("wsClientError", ({ message }, socket) => {
+      this.counters.refused++;
+      refuseUpgrade(socket, { status: 400, code: "request_invalid", detail: message });
     });
   }
 
@@ -225,6 +229,8 @@ export class GatewayEngine {
   }
 
   #refusalOf(request: IncomingMessage): UpgradeRefusal | undefined {
+    const fault = handshakeFault(request);
+    if (fault !== undefined) return fault;
     const offered = request.headers["sec-websocket-protocol"];
     if (offered !== undefined && !offered.split(",").some((name) => name.trim() === SUBPROTOCOL))
       return { status: 400, code: "request_invalid", detail: `the subprotocol is ${SUBPROTOCOL}` };

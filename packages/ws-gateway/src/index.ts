@@ -25,4 +25,5 @@ export type {
 } from "./channels/policy.js";
 export type { Session, SubscribeOptions, SubscribeResult } from "./channels/session.js";
 export type { GapReason, Opened } from "./channels/subscribe.js";
+export { httpServerOptions } from "./transport/http-server.js";
 export { refuseUpgrade, type UpgradeRefusal } from "./transport/upgrade.js";
