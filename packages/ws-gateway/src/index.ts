@@ -1,6 +1,6 @@
 // The realtime engine: one live log, channels with cursors, connections. Policy comes from the service around it.
 
-export { CLOSE, type CloseReason } from "./transport/close-codes.js";
+export { CLOSE, type CloseReason, FRAME_FAULTS } from "./transport/close-codes.js";
 export type { Connection } from "./native/connection.js";
 export { CursorCodec, type CursorKey, cursorScope, type Position, type ReadCursor } from "./channels/cursor.js";
 export { cursorKeys } from "./channels/cursor-keys.js";

@@ -1,4 +1,4 @@
-// Every bound of the gateway with its reason. Values that operators may change are defaults here and options of createGateway.
+// Every bound of the gateway with its reason beside it; docs/gateway-limits.md is generated from both. Values that operators may change are defaults here and options of createGateway.
 
 const SECOND = 1_000;
 const KIB = 1024;
@@ -9,8 +9,8 @@ export const GATEWAY_LIMITS = {
   frameInBytesMax: 64 * KIB, // 128 subscriptions with cursors are under 20 KiB
   commandsPerSecond: 50, // a person's screen needs a few
   commandsBurst: 300, // all subscriptions of one connection at once, twice
-  commandIdCharsMax: 64,
-  channelCharsMax: 200,
+  commandIdCharsMax: 64, // a UUID and a half; every reply carries it
+  channelCharsMax: 200, // kind and a buyer's id of 128; every event of the channel carries it
   tokenCharsMax: 8 * KIB, // 32 channel names and the claims
   subscriptionsMax: 128, // per connection: each costs a set entry in every dispatch
   fragmentsMax: 1_024, // of one frame: 64 bytes each still fit; each costs an object, an empty one too
@@ -25,7 +25,7 @@ export const GATEWAY_LIMITS = {
   connectionsMax: 20_000, // about 8 KB each; the storm after a crash must fit its successor
   unauthenticatedMax: 2_000, // sockets that have sent nothing yet cost an attacker nothing
   // waiting to be written, per connection
-  queueBytesMax: 1 * MIB,
+  queueBytesMax: 1 * MIB, // a reader that is further behind is caught up from the record, not from memory
   queueFramesMax: 4_096, // small frames cost their array entry, not their bytes
   writeBytesMax: 256 * KIB, // one write: beyond it the copy costs more than the system call
   stallMs: 10 * SECOND, // a peer that takes nothing for so long is gone
@@ -33,7 +33,7 @@ export const GATEWAY_LIMITS = {
   // time
   authMs: 5 * SECOND, // a browser sends its token in the first round trip
   pingMs: 25 * SECOND, // below the 30 to 60 s of idle timeouts in proxies
-  pongMs: 10 * SECOND,
+  pongMs: 10 * SECOND, // a phone that changes its network needs some seconds
   closeMs: 2 * SECOND, // for the peer's close frame; then the socket is destroyed
   streamRetryMs: 2 * SECOND, // when an EventSource comes back, give or take the half
   drainMs: 5 * SECOND, // at most, over which advice to reconnect is spread
@@ -42,18 +42,18 @@ export const GATEWAY_LIMITS = {
   aheadMs: 5 * SECOND, // how long a cursor that another process gave out may be ahead of this one
   // the live log
   ringBytesMax: 16 * MIB, // some minutes of events: most reconnects are served without a read
-  ringEventsMax: 16_384,
+  ringEventsMax: 16_384, // small events cost their objects, not their bytes
   heldBytesMax: 16 * MIB, // messages behind a hole; beyond it they are read from the record again
-  heldEventsMax: 8_192,
+  heldEventsMax: 8_192, // as for the ring
   fillMessages: 500, // one page of a hole: 100k messages/s were measured, so 5 ms
-  fillBytesMax: 4 * MIB,
+  fillBytesMax: 4 * MIB, // one answer of the server, held once per process
   dispatchSlice: 256, // events between two turns of the event loop
   tailCheckMs: 1 * SECOND, // how long the loss of the last message before a silence may stay unseen
   headCheckMs: 3 * SECOND, // how long a stream that was replaced in silence may stay unseen
-  retryMs: 250,
+  retryMs: 250, // between two tries to read what cannot be read
   // replay from the record
-  replayMessages: 256,
-  replayBytesMax: 256 * KIB,
+  replayMessages: 256, // a page: others take their turn between two
+  replayBytesMax: 256 * KIB, // with `replaysMax` at most 16 MiB of pages at a time
   replaysMax: 64, // reads of the record at the same time, of all connections
 } as const;
 
