@@ -46,7 +46,7 @@ function limitRows(text) {
 
 function valueOf(name) {
   const value = GATEWAY_LIMITS[name];
-  if (/Ms$/.test(name)) return value >= 1_000 ? `${value / 1_000} s` : `${value} ms`;
+  if (name.endsWith("Ms")) return value >= 1_000 ? `${value / 1_000} s` : `${value} ms`;
   if (!/Bytes/.test(name)) return value.toLocaleString("en");
   return value % 1_048_576 === 0 ? `${value / 1_048_576} MiB` : `${value / 1_024} KiB`;
 }
