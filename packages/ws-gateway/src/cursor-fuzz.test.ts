@@ -76,7 +76,7 @@ async function resume(channel: string, cursor: string): Promise<Outcome> {
   const session = engine.open({ id: "p", role: "buyer", credential: "p" }, sink);
   const result = await session.resume(channel, cursor);
   const isReplayed = result.kind === "subscribed" && result.recovered === true;
-  for (let turns = 0; isReplayed && !replay.isOver && turns < 10_000; turns++) await turn();
+  if (isReplayed) for (let turns = 0; !replay.isOver && turns < 10_000; turns++) await turn();
   session.close();
   if (result.kind !== "subscribed") return { told: result.kind === "refused" ? result.code : result.kind, numbers };
   return { told: result.recovered === true ? "recovered" : String(result.reason), numbers };
