@@ -9,12 +9,12 @@ export class MemorySource implements EventSource {
   /** Sequence of the first kept message, less one. */
   trimmed = 0;
   messages: SourceMessage[] = [];
-  /** How a live message is treated: lost, given now, or given later. */
+  /** How a live message is treated on its way to each listener. */
   fate: () => "lost" | "now" | "late" | "twice" = () => "now";
   reads = 0;
   readonly #listeners = new Set<(message: SourceMessage) => void>();
   readonly #upListeners = new Set<(up: boolean) => void>();
-  readonly #late: SourceMessage[] = [];
+  readonly #late: (readonly [(message: SourceMessage) => void, SourceMessage])[] = [];
   #time = 1_000_000;
 
   publish(subject: string, n: number, text?: string): SourceMessage {
@@ -25,16 +25,14 @@ export class MemorySource implements EventSource {
       data: Buffer.from(JSON.stringify({ n, text })),
     };
     this.messages.push(message);
-    const fate = this.up ? this.fate() : "lost";
-    if (fate === "late") this.#late.push(message);
-    if (fate === "now" || fate === "twice") this.#give(message);
-    if (fate === "twice") this.#give(message);
+    if (this.up) for (const listener of this.#listeners) this.#send(listener, message);
     return message;
   }
 
-  /** What was late arrives. */
+  /** What was late arrives, the newest first. */
   deliverLate(): void {
-    for (const message of this.#late.splice(0)) this.#give(message);
+    for (const [listener, message] of this.#late.splice(0).toReversed())
+      if (this.#listeners.has(listener)) listener(message);
   }
 
   trim(count: number): void {
@@ -87,8 +85,11 @@ export class MemorySource implements EventSource {
     if (!this.up) throw new OutcryError("dependency_unavailable", "the source is down");
   }
 
-  #give(message: SourceMessage): void {
-    for (const listener of this.#listeners) listener(message);
+  #send(listener: (message: SourceMessage) => void, message: SourceMessage): void {
+    const fate = this.fate();
+    if (fate === "late") this.#late.push([listener, message]);
+    if (fate === "now" || fate === "twice") listener(message);
+    if (fate === "twice") listener(message);
   }
 }
 
