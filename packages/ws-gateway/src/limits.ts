@@ -18,7 +18,7 @@ export const GATEWAY_LIMITS = {
   pongsWaitingMax: 512, // pings whose answer a peer does not take, above `commandsBurst`; beyond it the socket is destroyed
   // the HTTP server that carries upgrades and streams
   headersBytesMax: 16 * KIB, // a token of 8 KiB in the address, and the browser's own
-  headersMs: 10 * SECOND, // for a request to arrive: one that dribbles, or says nothing, holds a socket so long
+  headersMs: 10 * SECOND, // for a TLS handshake, and for a request to arrive: what dribbles or says nothing holds a socket so long
   headersCheckMs: 1 * SECOND, // how often late requests are looked for: Node's 30 s would undo the deadline
   socketsMax: 22_000, // TCP connections: those of `connectionsMax`, and those whose request is still to come
   // what one process holds
