@@ -185,6 +185,40 @@ describe("cursors and replays", () => {
     await moved.close();
   });
 
+  test("4.5: a cursor of a recreated stream at a gateway that has not noticed it: nothing of the lost stream comes again", async () => {
+    const { source } = world;
+    const late: (() => void)[] = [];
+    const unaware: EventSource = {
+      ...forward(source),
+      onUp: () => () => undefined,
+      listen: (onMessage) =>
+        source.listen((message) => void (message.seq > 3 ? late.push(() => onMessage(message)) : onMessage(message))),
+    };
+    const behind = await world.gateway(unaware, { tailCheckMs: 60_000, headCheckMs: 60_000 });
+    const current = await world.gateway();
+    const first = await TestClient.open(current.url);
+    await first.subscribe("all:");
+    for (let count = 0; count < 5; count++) await world.publisher.publish("rt.t.g.x");
+    await eventually(() => first.numbers("all:").length === 5 && late.length === 2);
+    await deleteEvents(world.backbone);
+    await world.makeStream();
+    await eventually(() => first.heard.some(({ reset }) => reset !== undefined));
+    expect(behind.engine.liveLog.last).toBe(3);
+
+    const moved = await TestClient.open(behind.url);
+    const cur = first.cursors.get("all:");
+    const refused = await moved.subscribe("all:", { cur });
+    expect(refused.err).toMatchObject({ code: "dependency_unavailable", retry: "after" });
+    for (const arrive of late) arrive();
+    await eventually(async () => (await moved.subscribe("all:", { cur })).ok?.recovered === true);
+    const n = await world.publisher.publish("rt.t.g.x");
+    await eventually(() => current.engine.liveLog.last === 1 && late.length === 2);
+    await eventually(() => moved.numbers("all:").length > 0);
+    expect(moved.numbers("all:")).toEqual([n]);
+    await first.close();
+    await moved.close();
+  });
+
   test("4.3: the ring runs on during a replay: another page is read, and nothing is lost or doubled", async () => {
     const { source } = world;
     let pages = 0;

@@ -6,7 +6,7 @@ import { isOutcryError, type Log, OutcryError } from "@outcry/protocol";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChannelHub, Group, Member } from "./channel-hub.js";
 import type { CursorCodec, Position } from "./cursor.js";
-import type { SourceMessage } from "../log/event-source.js";
+import type { SourceHead, SourceMessage } from "../log/event-source.js";
 import type { Sink } from "./format.js";
 import type { ResetReason } from "../log/live-log.js";
 import type { Route } from "./policy.js";
@@ -108,19 +108,34 @@ export class Subscription implements Member {
   async #begin(route: Route, want: Want): Promise<Begin> {
     if (want.from === "head") return { kind: "head" };
     if (want.from === "start") return { kind: "position", position: { seq: 0, time: 0 } };
-    const { cursors, hub, liveLog, source, limits } = this.#deps;
+    const { cursors, hub, liveLog, limits } = this.#deps;
     const read = cursors.read(hub.scope(route), want.cursor);
     if (read.kind === "invalid") return { kind: "refused", code: "cursor_invalid" };
-    if (read.kind === "other_epoch") return { kind: "head", gap: { recovered: false, reason: "epoch" } };
-    const { position } = read;
-    if (position.seq > liveLog.last) {
-      // Another process may be ahead of this one, but no process is ahead of the stream.
-      if (position.seq > (await source.head()).lastSeq)
-        return { kind: "head", gap: { recovered: false, reason: "ahead" } };
-      if (!(await liveLog.reach(position.seq, limits.aheadMs)))
-        throw new OutcryError("dependency_unavailable", "this gateway is behind its stream");
+    if (read.kind === "other_epoch") {
+      await this.#proveStream();
+      return { kind: "head", gap: { recovered: false, reason: "epoch" } };
     }
+    const { position } = read;
+    if (position.seq <= liveLog.last) return { kind: "position", position };
+    // Another process may be ahead of this one, but no process is ahead of the stream.
+    const { lastSeq } = await this.#proveStream();
+    if (!(await liveLog.reach(Math.min(position.seq, lastSeq), limits.aheadMs)))
+      throw new OutcryError("dependency_unavailable", "this gateway is behind its stream");
+    if (position.seq > lastSeq) return { kind: "head", gap: { recovered: false, reason: "ahead" } };
     return { kind: "position", position };
+  }
+
+  /**
+   * Another process may know already that the stream was made anew. Until this one knows, its head is one of the lost stream: what it still
+   * had of that would come twice to whoever went live there.
+   */
+  async #proveStream(): Promise<SourceHead> {
+    const { liveLog, reads, source } = this.#deps;
+    const { last } = liveLog;
+    const head = await reads.run(() => source.head());
+    if (head.epoch === liveLog.epoch && head.lastSeq >= last) return head;
+    liveLog.check();
+    throw new OutcryError("dependency_unavailable", "the stream is not the one that was heard");
   }
 
   /** The first page, or the ring, decides whether everything is there; only then is it announced. */
