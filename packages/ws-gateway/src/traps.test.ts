@@ -120,6 +120,32 @@ describe("the stream", () => {
     await client.close();
   });
 
+  test("4.8: a late message of the lost stream reaches the recreated one while that is empty: it is not taken for its first", async () => {
+    const { source } = world;
+    const late: (() => void)[] = [];
+    const repeating: EventSource = {
+      ...forward(source),
+      listen: (onMessage) =>
+        source.listen((message) => {
+          late.push(() => onMessage(message));
+          onMessage(message);
+        }),
+    };
+    const gateway = await world.gateway(repeating);
+    const client = await TestClient.open(gateway.url);
+    await client.subscribe("all:");
+    await world.publisher.publish("rt.t.g.x");
+    await eventually(() => client.numbers("all:").length === 1);
+    await deleteEvents(world.backbone);
+    await world.makeStream();
+    await eventually(() => client.heard.some(({ reset }) => reset !== undefined));
+    late[0]!();
+    const n = await world.publisher.publish("rt.t.g.x");
+    await eventually(() => client.numbers("all:").at(-1) === n);
+    expect(client.numbers("all:")).toEqual([1, n]);
+    await client.close();
+  });
+
   test("4.8: a recreated stream under the old epoch, shorter than what was heard, is noticed by its end", async () => {
     const gateway = await world.gateway(world.source, { tailCheckMs: 60_000, headCheckMs: 60_000 });
     const client = await TestClient.open(gateway.url);

@@ -16,6 +16,7 @@ export class MemorySource implements EventSource {
   readonly #upListeners = new Set<(up: boolean) => void>();
   readonly #late: (readonly [(message: SourceMessage) => void, SourceMessage])[] = [];
   #time = 1_000_000;
+  #createdAt = this.#time;
 
   publish(subject: string, n: number, text?: string): SourceMessage {
     const message = {
@@ -41,6 +42,7 @@ export class MemorySource implements EventSource {
 
   recreate(epoch: string): void {
     this.epoch = epoch;
+    this.#createdAt = this.#time;
     this.trimmed = 0;
     this.messages = [];
   }
@@ -72,6 +74,7 @@ export class MemorySource implements EventSource {
       firstSeq: this.trimmed + 1,
       lastSeq: this.trimmed + this.messages.length,
       lastTime: last?.time ?? 0,
+      createdAt: this.#createdAt,
     };
   }
 

@@ -34,7 +34,7 @@ export function natsSource({ backbone, stream, region }: NatsSourceDeps): EventS
     },
     async head() {
       const { epoch, created, firstSeq, lastSeq, lastTime } = await streamHead(backbone, stream);
-      return { epoch: epoch ?? created, firstSeq, lastSeq, lastTime };
+      return { epoch: epoch ?? created, firstSeq, lastSeq, lastTime, createdAt: Date.parse(created) };
     },
     onUp: (listener) => backbone.health.onChange(listener),
   };
