@@ -2,13 +2,22 @@
 
 import { rmSync } from "node:fs";
 import path from "node:path";
-import { type AuthFolder, openAuthFolder, operatorOf, writeTapFolder } from "@outcry/backbone";
-import { systemClock } from "@outcry/protocol";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  type AuthFolder,
+  connectBackbone,
+  INBOX_PREFIXES,
+  openAuthFolder,
+  operatorOf,
+  writeTapFolder,
+} from "@outcry/backbone";
+import { silentLog, systemClock } from "@outcry/protocol";
 import { pickPort, type RunningNats, startNats } from "@outcry/servers";
 import { natsFile } from "./nats-files.js";
 
 const HOST = "127.0.0.1";
 const PORT_TRIES = 100;
+const JETSTREAM_MS = 20_000;
 
 export interface LayoutOptions {
   readonly dataDir: string;
@@ -92,7 +101,26 @@ export async function startClusters(
       return [name, await server.start(nats)] as const;
     }),
   );
+  await Promise.all(started.map(([, nats]) => jetStreamAnswers(nats, place.auth)));
   return { ...place.layout, servers: Object.fromEntries(started) };
+}
+
+/** Servers that have just met are healthy before JetStream is there for the account ("not enabled for account"). */
+async function jetStreamAnswers(nats: RunningNats, auth: AuthFolder): Promise<void> {
+  const options = { servers: [nats.url], name: "regions", log: silentLog, clock: systemClock };
+  const credentials = { creds: auth.creds.service };
+  const backbone = await connectBackbone({ ...options, credentials, inboxPrefix: INBOX_PREFIXES.service });
+  try {
+    for (const until = Date.now() + JETSTREAM_MS; ;) {
+      const reply = await backbone.request("$JS.API.INFO", new Uint8Array()).catch(() => undefined); // nobody answers yet
+      const text = reply === undefined ? "no answer" : Buffer.from(reply.data).toString();
+      if (reply !== undefined && !text.includes('"error"')) return;
+      if (Date.now() > until) throw new Error(`${nats.url}: JetStream is not there for the account: ${text}`);
+      await sleep(100);
+    }
+  } finally {
+    await backbone.close();
+  }
 }
 
 function openPlace({ dataDir, binary, onUnexpectedExit }: LayoutOptions) {

@@ -39,7 +39,7 @@ async function main(): Promise<void> {
     (stopping ??= (async () => {
       await seller?.drain({ timeoutMs: 2_000 });
       await stack?.stop();
-      rmSync(dataDir, { recursive: true, force: true });
+      rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 }); // what was stopped may still close its files
     })());
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => void stop().then(() => process.exit(0)));

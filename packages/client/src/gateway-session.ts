@@ -43,6 +43,7 @@ const AUTH_ID = 0;
 const CLOSED_FOR_GOOD: Readonly<Record<number, ErrorCode>> = {
   1002: "frame_invalid",
   1007: "frame_invalid",
+  1008: "frame_invalid",
   1009: "json_too_large",
   4500: "credentials_invalid",
   4501: "frame_invalid",

@@ -9,9 +9,11 @@ import type { AddressInfo } from "node:net";
 import { WebSocket } from "ws";
 import type { EventSource } from "./log/event-source.js";
 import { GatewayEngine, type GatewayDeps, type SocketProtocol } from "./gateway.js";
+import { GATEWAY_LIMITS } from "./limits.js";
 import { natsSource } from "./log/nats-source.js";
 import { eventually } from "./nats-server.fixture.js";
 import type { Policy, Route } from "./channels/policy.js";
+import { httpServerOptions } from "./transport/http-server.js";
 
 export const CURSOR_KEYS = [{ id: "a", secret: Buffer.alloc(16, 7) }];
 
@@ -128,10 +130,12 @@ export async function startGateway(
     ...more,
   });
   await engine.start();
-  const server = createServer((request, response) => {
+  const limits = { ...GATEWAY_LIMITS, ...more.limits };
+  const server = createServer(httpServerOptions(limits), (request, response) => {
     if (request.url?.startsWith("/socket/longpoll")) void engine.handleLongPoll(request, response);
     else void engine.handleStream(request, response);
   });
+  server.maxConnections = limits.socketsMax;
   server.on("upgrade", (request, socket, head) =>
     engine.handleUpgrade(protocolOf(request.url ?? ""), request, socket, head),
   );

@@ -1,6 +1,6 @@
 // The realtime engine: one live log, channels with cursors, connections. Policy comes from the service around it.
 
-export { CLOSE, type CloseReason } from "./transport/close-codes.js";
+export { CLOSE, type CloseReason, FRAME_FAULTS } from "./transport/close-codes.js";
 export { CursorCodec, type CursorKey, cursorScope, type Position, type ReadCursor } from "./channels/cursor.js";
 export { cursorKeys } from "./channels/cursor-keys.js";
 export type { EventSource, SourceHead, SourceMessage, SourcePage, SourceQuery } from "./log/event-source.js";
@@ -28,4 +28,5 @@ export type {
 } from "./channels/policy.js";
 export type { Session, SubscribeOptions, SubscribeResult } from "./channels/session.js";
 export type { GapReason, Opened } from "./channels/subscribe.js";
+export { httpServerOptions } from "./transport/http-server.js";
 export { refuseUpgrade, type UpgradeRefusal } from "./transport/upgrade.js";

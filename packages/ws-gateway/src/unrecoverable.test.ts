@@ -2,8 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { CursorCodec, cursorScope } from "./channels/cursor.js";
-import { CURSOR_KEYS, forward, TestClient } from "./engine.fixture.js";
-import type { EventSource } from "./log/event-source.js";
+import { CURSOR_KEYS, TestClient } from "./engine.fixture.js";
 import { EventsWorld } from "./events-world.fixture.js";
 import { deleteEvents, eventually, purgeEvents } from "./nats-server.fixture.js";
 
@@ -33,30 +32,6 @@ describe("what cannot be recovered", () => {
     expect(again.numbers("all:")).toEqual([n]);
     expect(again.numbers("one:x")).toEqual((await world.recorded("rt.t.*.x")).slice(-21));
     await again.close();
-  });
-
-  test("4.5: a cursor ahead of the process waits for it; one ahead of the stream is recovered: false at once", async () => {
-    const source = world.source;
-    const deaf: EventSource = { ...forward(source), listen: () => () => undefined };
-    const behind = await world.gateway(deaf, { tailCheckMs: 60_000 });
-    const current = await world.gateway(source);
-    const early = await TestClient.open(current.url);
-    await early.subscribe("one:x");
-    for (let count = 0; count < 10; count++) await world.publisher.publish("rt.t.g.x");
-    await eventually(() => early.numbers("one:x").length === 10);
-    expect(behind.engine.liveLog.last).toBe(0);
-    const moved = await TestClient.open(behind.url);
-    expect((await moved.subscribe("one:x", { cur: early.cursors.get("one:x") })).ok).toMatchObject({
-      recovered: true,
-      c: early.cursors.get("one:x"),
-    });
-    expect(behind.engine.liveLog.last).toBe(10);
-
-    const scope = cursorScope("one.x", world.epoch);
-    const beyond = new CursorCodec(CURSOR_KEYS).write(scope, { seq: 1_000_000, time: Date.now() });
-    expect((await moved.subscribe("one:x", { cur: beyond })).ok).toMatchObject({ recovered: false, reason: "ahead" });
-    await early.close();
-    await moved.close();
   });
 
   test("4.9: a forged cursor and one of another channel are refused; an older epoch's is recovered: false", async () => {
@@ -92,19 +67,4 @@ describe("what cannot be recovered", () => {
     expect((await client.subscribe("all:", { cur: old })).ok).toMatchObject({ recovered: false, reason: "epoch" });
     await client.close();
   }, 30_000);
-
-  test("4.8: a stream made anew between two looks is noticed by its first message", async () => {
-    const gateway = await world.gateway(world.source, { tailCheckMs: 60_000, headCheckMs: 60_000 });
-    const client = await TestClient.open(gateway.url);
-    await client.subscribe("all:");
-    for (let count = 0; count < 5; count++) await world.publisher.publish("rt.t.g.x");
-    await eventually(() => client.numbers("all:").length === 5);
-    await deleteEvents(world.backbone);
-    await world.makeStream();
-    await world.publisher.publish("rt.t.g.y");
-    await eventually(() => client.heard.some(({ reset }) => reset !== undefined));
-    const n = await world.publisher.publish("rt.t.g.z");
-    await eventually(() => client.numbers("all:").at(-1) === n);
-    await client.close();
-  });
 });

@@ -1,9 +1,8 @@
 // The gateway as a process of its own: `/v1/ws`, health and metrics.
 
-import { readFileSync } from "node:fs";
 import { OutcryError } from "@outcry/protocol";
-import { checkListener, type Config, opsRoutes, runService } from "@outcry/runtime";
-import { fastify, type FastifyInstance } from "fastify";
+import { checkListener, opsRoutes, runService } from "@outcry/runtime";
+import { createHttp } from "./create-http.js";
 import { gatewayFromContext } from "./from-context.js";
 
 await runService("gateway", async (context) => {
@@ -22,10 +21,3 @@ await runService("gateway", async (context) => {
   const url = await app.listen({ host: config.host, port: config.port });
   log.info({ url }, "listening");
 });
-
-function createHttp({ tlsCertFile, tlsKeyFile }: Config): FastifyInstance {
-  const common = { logger: false, pluginTimeout: 30_000 }; // longer than the first connection to NATS is tried
-  if (tlsCertFile === undefined || tlsKeyFile === undefined) return fastify(common);
-  const https = { cert: readFileSync(tlsCertFile), key: readFileSync(tlsKeyFile) };
-  return fastify({ ...common, https });
-}

@@ -50,6 +50,7 @@ class CentrifugoSocket implements WireProtocol {
   receive(data: Buffer, isBinary: boolean): void {
     const commands = isBinary ? undefined : readCommands(data);
     if (commands === undefined) return this.#peer.end(CLOSE.badFrame);
+    if (commands.length === 0) this.#peer.mayCommand(); // a pong, or nothing: it costs as much as a command
     for (const command of commands) {
       if (!this.#peer.mayCommand() || this.#peer.ending) return;
       this.#do(command);

@@ -148,18 +148,21 @@ export class Subscription implements Member {
   }
 
   async #behind(route: Route, cursor: string): Promise<Begin> {
-    const { hub, liveLog, source, limits } = this.#deps;
+    const { hub, liveLog, pages, source, limits } = this.#deps;
     const read = hub.cursorsOf(this.sink.format).read(hub.scope(route), cursor);
     if (read.kind === "invalid") return { kind: "refused", code: "cursor_invalid" };
-    if (read.kind === "other_epoch") return { kind: "head", gap: { recovered: false, reason: "epoch" } };
-    const { position } = read;
-    if (position.seq > liveLog.last) {
-      // Another process may be ahead of this one, but no process is ahead of the stream.
-      if (position.seq > (await source.newestSeq()))
-        return { kind: "head", gap: { recovered: false, reason: "ahead" } };
-      if (!(await liveLog.reach(position.seq, limits.aheadMs)))
-        throw new OutcryError("dependency_unavailable", "this gateway is behind its stream");
+    if (read.kind === "other_epoch") {
+      await this.#proveStream();
+      return { kind: "head", gap: { recovered: false, reason: "epoch" } };
     }
+    const { position } = read;
+    if (position.seq <= liveLog.last) return { kind: "position", position, goesOn: false };
+    await this.#proveStream();
+    // Another process may be ahead of this one, but no process is ahead of the stream.
+    const newest = await pages.run(() => source.newestSeq());
+    if (!(await liveLog.reach(Math.min(position.seq, newest), limits.aheadMs)))
+      throw new OutcryError("dependency_unavailable", "this gateway is behind its stream");
+    if (position.seq > newest) return { kind: "head", gap: { recovered: false, reason: "ahead" } };
     return { kind: "position", position, goesOn: false };
   }
 
@@ -175,6 +178,19 @@ export class Subscription implements Member {
     const counts = (event: SourceMessage): boolean =>
       hub.concerns(route, event.subject) && this.filter.passes(() => hub.render(route, event).type);
     return { filter: await route.replayFilter(), counts };
+  }
+
+  /**
+   * Another process may know already that the stream was made anew. Until this one knows, its head is one of the lost stream: what it still
+   * had of that would come twice to whoever went live there.
+   */
+  async #proveStream(): Promise<void> {
+    const { liveLog, pages, source } = this.#deps;
+    const { last } = liveLog;
+    const head = await pages.run(() => source.head());
+    if (head.epoch === liveLog.epoch && head.lastSeq >= last) return;
+    liveLog.check();
+    throw new OutcryError("dependency_unavailable", "the stream is not the one that was heard");
   }
 
   /** The first page, or the ring, decides whether everything is there; only then is it announced. */

@@ -34,6 +34,8 @@ export interface SourceHead {
   readonly lastSeq: number;
   /** Of the last message, epoch ms; 0 = never. */
   readonly lastTime: number;
+  /** When the stream was made, epoch ms. What is older is of another stream, and late. */
+  readonly createdAt: number;
 }
 
 export interface EventSource {

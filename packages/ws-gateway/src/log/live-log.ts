@@ -49,6 +49,8 @@ export class LiveLog {
   #repairAgain = false;
   #stopped = false;
   #looking = false;
+  /** When the stream was made: an empty one has no time of its own to tell what is late of the one before. */
+  #createdAt = 0;
   #seenAtLook = 0;
   #headCheckedAt = 0;
 
@@ -170,7 +172,8 @@ export class LiveLog {
   }
 
   /** Takes the head as proof of identity: another epoch, or a stream that ends before what was seen, is another stream. */
-  #adopt({ epoch, firstSeq, lastSeq, lastTime }: SourceHead): void {
+  #adopt({ epoch, firstSeq, lastSeq, lastTime, createdAt }: SourceHead): void {
+    this.#createdAt = createdAt;
     if (this.epoch === "") {
       this.epoch = epoch;
       this.#jump(lastSeq, lastTime);
@@ -218,7 +221,7 @@ export class LiveLog {
 
   /** Older than its predecessor: of a stream that was replaced (or the clock was set back). The record decides. */
   #isStraggler(message: SourceMessage): boolean {
-    return message.time < this.lastTime;
+    return message.time < Math.max(this.lastTime, this.#createdAt);
   }
 
   #reset(reason: ResetReason, last: number, time: number): void {

@@ -9,15 +9,16 @@ export class MemorySource implements EventSource {
   /** Sequence of the first kept message, less one. */
   trimmed = 0;
   messages: SourceMessage[] = [];
-  /** How a live message is treated: lost, given now, or given later. */
+  /** How a live message is treated on its way to each listener. */
   fate: () => "lost" | "now" | "late" | "twice" = () => "now";
   reads = 0;
   /** Reads fail although it is up. */
   failing = false;
   readonly #listeners = new Set<(message: SourceMessage) => void>();
   readonly #upListeners = new Set<(up: boolean) => void>();
-  readonly #late: SourceMessage[] = [];
+  readonly #late: (readonly [(message: SourceMessage) => void, SourceMessage])[] = [];
   #time = 1_000_000;
+  #createdAt = this.#time;
 
   publish(subject: string, n: number, more: { text?: string; type?: string; time?: number } = {}): SourceMessage {
     const { time, ...data } = more;
@@ -33,16 +34,14 @@ export class MemorySource implements EventSource {
       data,
     };
     this.messages.push(message);
-    const fate = this.up ? this.fate() : "lost";
-    if (fate === "late") this.#late.push(message);
-    if (fate === "now" || fate === "twice") this.#give(message);
-    if (fate === "twice") this.#give(message);
+    if (this.up) for (const listener of this.#listeners) this.#send(listener, message);
     return message;
   }
 
-  /** What was late arrives. */
+  /** What was late arrives, the newest first. */
   deliverLate(): void {
-    for (const message of this.#late.splice(0)) this.#give(message);
+    for (const [listener, message] of this.#late.splice(0).toReversed())
+      if (this.#listeners.has(listener)) listener(message);
   }
 
   trim(count: number): void {
@@ -51,6 +50,7 @@ export class MemorySource implements EventSource {
 
   recreate(epoch: string): void {
     this.epoch = epoch;
+    this.#createdAt = this.#time;
     this.trimmed = 0;
     this.messages = [];
   }
@@ -82,6 +82,7 @@ export class MemorySource implements EventSource {
       firstSeq: this.trimmed + 1,
       lastSeq: this.trimmed + this.messages.length,
       lastTime: last?.time ?? 0,
+      createdAt: this.#createdAt,
     };
   }
 
@@ -99,8 +100,11 @@ export class MemorySource implements EventSource {
     if (!this.up || this.failing) throw new OutcryError("dependency_unavailable", "the source is down");
   }
 
-  #give(message: SourceMessage): void {
-    for (const listener of this.#listeners) listener(message);
+  #send(listener: (message: SourceMessage) => void, message: SourceMessage): void {
+    const fate = this.fate();
+    if (fate === "late") this.#late.push([listener, message]);
+    if (fate === "now" || fate === "twice") listener(message);
+    if (fate === "twice") listener(message);
   }
 }
 

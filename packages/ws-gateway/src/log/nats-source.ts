@@ -35,7 +35,7 @@ export function natsSource({ backbone, stream, region }: NatsSourceDeps): EventS
     async head() {
       const { epoch, created, firstSeq, lastSeq, lastTime, replicas } = await streamHead(backbone, stream);
       if (replicas > 1) throw new OutcryError("promise_unkept", manyReplicas(stream, replicas));
-      return { epoch: epoch ?? created, firstSeq, lastSeq, lastTime };
+      return { epoch: epoch ?? created, firstSeq, lastSeq, lastTime, createdAt: Date.parse(created) };
     },
     newestSeq: async () => (await streamHead(backbone, stream)).lastSeq,
     onUp: (listener) => backbone.health.onChange(listener),

@@ -33,7 +33,7 @@ class TapSource implements EventSource {
   readonly #deps: TapSourceDeps;
   readonly #tap: EventSource;
   /** As it was seen last; undefined before. */
-  #origin: { readonly epoch: string; readonly lookedAt: number } | undefined;
+  #origin: { readonly epoch: string; readonly createdAt: number; readonly lookedAt: number } | undefined;
   #looking: Promise<void> | undefined;
   /** The newest that was seen under `epoch`: a tap that ends before it is being filled again. */
   #seen = { epoch: "", seq: 0 };
@@ -70,7 +70,10 @@ class TapSource implements EventSource {
     const { epoch } = head;
     if (epoch === undefined) throw unready("has no epoch");
     if (head.replicas > 1) throw unready(`has ${head.replicas} replicas: one that is behind may answer`);
-    if (await this.#isOrphan(epoch)) return { epoch: this.#orphanOf!, firstSeq: 1, lastSeq: 0, lastTime: 0 };
+    if (await this.#isOrphan(epoch)) {
+      const { createdAt } = this.#origin!;
+      return { epoch: this.#orphanOf!, firstSeq: 1, lastSeq: 0, lastTime: 0, createdAt };
+    }
     if (epoch !== this.#seen.epoch) this.#seen = { epoch, seq: 0 };
     if (head.lastSeq < this.#seen.seq && !(await this.#wentBack())) throw unready("is being filled");
     this.#seen.seq = head.lastSeq;
@@ -80,6 +83,7 @@ class TapSource implements EventSource {
       firstSeq: Math.max(head.firstSeq, this.#wholeFrom),
       lastSeq: head.lastSeq,
       lastTime: head.lastTime,
+      createdAt: this.#origin?.createdAt ?? 0, // the copy is younger than what it holds
     };
   }
 
@@ -120,8 +124,9 @@ class TapSource implements EventSource {
     const { backbone, stream } = this.#deps.origin;
     this.#looking ??= streamHead(backbone, stream, ORIGIN_TIMEOUT_MS)
       .then(
-        ({ epoch }) => {
-          if (epoch !== undefined) this.#origin = { epoch, lookedAt: performance.now() };
+        ({ epoch, created }) => {
+          if (epoch !== undefined)
+            this.#origin = { epoch, createdAt: Date.parse(created), lookedAt: performance.now() };
         },
         () => undefined, // cut off: the tap goes on with what it has
       )

@@ -33,13 +33,16 @@ export class NativeProtocol implements WireProtocol {
 
   receive(data: Buffer, isBinary: boolean): void {
     if (isBinary) return this.#peer.end(CLOSE.badFrame);
+    let isEmpty = true;
     for (const read of readCommands(data)) {
+      isEmpty = false;
       if (!this.#peer.mayCommand()) return;
       if (read.kind === "ok") this.#do(read.command);
       else this.#peer.reply(errFrame(read.kind === "refused" ? read.id : undefined, read.code, read.detail));
       if (read.kind === "broken") return this.#peer.end(CLOSE.badFrame);
       if (this.#peer.ending) return;
     }
+    if (isEmpty) this.#peer.mayCommand(); // a frame of nothing costs as much as a command
   }
 
   #do(command: Command): void {

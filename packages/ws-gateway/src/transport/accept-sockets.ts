@@ -4,10 +4,11 @@
 import { newId } from "@outcry/protocol";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { WebSocketServer } from "ws";
+import { type Server, WebSocketServer } from "ws";
 import type { Principal } from "../channels/policy.js";
+import { ClosingSocket, receiverOptions } from "./closing-socket.js";
 import { SocketPeer, type SocketPeerDeps, type WireProtocol } from "./socket-peer.js";
-import { refuseUpgrade, type UpgradeRefusal } from "./upgrade.js";
+import { handshakeFault, refuseUpgrade, type UpgradeRefusal } from "./upgrade.js";
 
 /** What is particular to the sockets of one wire protocol. */
 export interface SocketKind {
@@ -31,7 +32,7 @@ export interface AcceptDeps {
 export class SocketAcceptor {
   readonly #deps: AcceptDeps;
   readonly #kind: SocketKind;
-  readonly #server: WebSocketServer;
+  readonly #server: Server<typeof ClosingSocket>;
   /** Whose token is being checked: they count as those that have not said who they are. */
   #checking = 0;
 
@@ -40,23 +41,30 @@ export class SocketAcceptor {
     this.#kind = kind;
     this.#server = new WebSocketServer({
       noServer: true,
+      WebSocket: ClosingSocket,
       clientTracking: false,
       perMessageDeflate: false, // ten times the CPU, thirty times the memory; and the outbox writes past ws
-      maxPayload: deps.peers.limits.frameInBytesMax,
+      ...receiverOptions(deps.peers.limits),
       handleProtocols: (offered) => kind.select(offered),
     });
+    this.#server.on("wsClientError", ({ message }, socket) =>
+      this.#refuse(socket, { status: 400, code: "request_invalid", detail: message }),
+    );
   }
 
   /** Resolves when it is a peer, or refused. Never rejects. */
   async accept(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const fault = this.#kind.faultOf(request);
-    const refusal: UpgradeRefusal | undefined =
-      fault === undefined ? this.#deps.unopenable(request) : { status: 400, code: "request_invalid", detail: fault };
+    const refusal = handshakeFault(request) ?? this.#faultOf(request) ?? this.#deps.unopenable(request);
     if (refusal !== undefined) return this.#refuse(socket, refusal);
     if (this.#kind.tokenOf === undefined) return this.#open(request, socket, head);
     const identified = await this.#identify(socket, this.#kind.tokenOf(request));
     if (identified.kind === "refused") return this.#refuse(socket, identified);
     if (!socket.destroyed) this.#open(request, socket, head, identified.principal);
+  }
+
+  #faultOf(request: IncomingMessage): UpgradeRefusal | undefined {
+    const detail = this.#kind.faultOf(request);
+    return detail === undefined ? undefined : { status: 400, code: "request_invalid", detail };
   }
 
   async #identify(

@@ -1,4 +1,5 @@
 // Why a socket was closed, and whether coming back helps. 4000–4499: reconnect and resume; 4500–4999: do not.
+// docs/gateway-close-codes.md is generated from both tables.
 
 import type { ErrorCode } from "@outcry/protocol";
 
@@ -33,3 +34,22 @@ export function closeOfRefusal(code: ErrorCode): CloseReason {
   if (code === "dependency_unavailable") return CLOSE.restart;
   return code === "token_expired" ? CLOSE.tokenExpired : CLOSE.credentials;
 }
+
+const fault = (code: string, number: number, meaning: string): CloseReason => ({
+  code,
+  number,
+  meaning,
+  reconnect: false,
+});
+
+/** What `ws` says by itself to a peer that breaks RFC 6455 or our bounds of a frame. */
+export const FRAME_FAULTS = {
+  protocol: fault(
+    "protocol",
+    1002,
+    "A frame broke RFC 6455: unmasked, reserved bits or opcodes, wrong fragments, a wrong close.",
+  ),
+  utf8: fault("utf8", 1007, "A text or a close reason was not UTF-8."),
+  parts: fault("parts", 1008, "A frame came in too many fragments or network reads."),
+  tooLarge: fault("too_large", 1009, "A frame was larger than 64 KiB."),
+} as const satisfies Record<string, CloseReason>;

@@ -3,12 +3,13 @@
 
 import type { Clock } from "@outcry/protocol";
 import type { Duplex } from "node:stream";
-import type { RawData, WebSocket } from "ws";
+import type { RawData } from "ws";
 import type { Format, Sink } from "../channels/format.js";
 import type { Authenticated, Policy, Principal } from "../channels/policy.js";
 import { Session, type SessionDeps } from "../channels/session.js";
 import type { GatewayLimits } from "../limits.js";
 import { CLOSE, type CloseReason } from "./close-codes.js";
+import type { ClosingSocket } from "./closing-socket.js";
 import { type Flusher, Outbox } from "./outbox.js";
 import type { Peer } from "./peer.js";
 
@@ -42,7 +43,7 @@ export interface SocketPeerDeps extends PeerDeps {
 export class SocketPeer implements Peer, Sink {
   readonly id: string;
   readonly #deps: SocketPeerDeps;
-  readonly #ws: WebSocket;
+  readonly #ws: ClosingSocket;
   readonly #protocol: WireProtocol;
   readonly #outbox: Outbox;
   readonly #openedAt = performance.now();
@@ -57,7 +58,7 @@ export class SocketPeer implements Peer, Sink {
   constructor(
     deps: SocketPeerDeps,
     id: string,
-    ws: WebSocket,
+    ws: ClosingSocket,
     socket: Duplex,
     speak: (peer: SocketPeer) => WireProtocol,
   ) {
@@ -69,9 +70,11 @@ export class SocketPeer implements Peer, Sink {
     this.#protocol = speak(this);
     deps.anonymous.add(this);
     ws.on("message", (data, isBinary) => this.#onMessage(data, isBinary));
-    ws.on("ping", () => this.heartbeat());
+    ws.on("ping", () => this.#onControl());
+    ws.on("pong", () => this.#onControl());
     ws.on("error", () => undefined); // ws closes with the right code by itself (RFC 6455 §7.4.1)
     ws.on("close", () => this.#onClose());
+    ws.onClosing = () => this.#onClosing();
   }
 
   get format(): Format {
@@ -203,6 +206,19 @@ export class SocketPeer implements Peer, Sink {
   #onMessage(data: RawData, isBinary: boolean): void {
     this.heartbeat();
     if (this.#ending === undefined) this.#protocol.receive(data as Buffer, isBinary);
+  }
+
+  /** RFC 6455's own pings and pongs: a sign of life, and counted like commands. */
+  #onControl(): void {
+    this.heartbeat();
+    if (this.#ending === undefined) this.mayCommand();
+  }
+
+  /** What is queued goes out before the close frame, whoever closes, and nothing behind it. */
+  #onClosing(): void {
+    this.#ending ??= "by_peer";
+    this.#session?.close();
+    this.#outbox.end();
   }
 
   #onClose(): void {
