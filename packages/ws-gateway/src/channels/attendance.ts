@@ -1,6 +1,7 @@
 // What one connection sees and shows of presence, and the hints that it gives, channel by channel.
 
 import type { ErrorCode, JsonValue } from "@outcry/protocol";
+import { Allowance } from "../transport/allowance.js";
 import type { GatewayLimits } from "../limits.js";
 import type { Hints } from "../presence/hints.js";
 import type { Presence, Tracked } from "../presence/presence.js";
@@ -38,13 +39,12 @@ export class Attendance {
   readonly #sink: Sink;
   /** By channel; only where something is seen or shown. */
   readonly #places = new Map<string, Place>();
-  #allowance: number;
-  #allowanceAt = performance.now();
+  readonly #hints: Allowance;
 
   constructor(deps: AttendanceDeps, sink: Sink) {
     this.#deps = deps;
     this.#sink = sink;
-    this.#allowance = deps.limits.hintsPerSecond;
+    this.#hints = new Allowance(deps.limits.hintsPerSecond, deps.limits.hintsPerSecond);
   }
 
   /** Shows everyone who is there, and changes from then on. */
@@ -79,7 +79,7 @@ export class Attendance {
 
   hint({ key, member }: Route, kind: string, data: JsonValue): Attended {
     if (member === undefined) return refused("permission_denied", "you cannot give hints here");
-    if (!this.#mayHint()) return refused("rate_limited", `${this.#deps.limits.hintsPerSecond} hints a second`);
+    if (!this.#hints.take()) return refused("rate_limited", `${this.#deps.limits.hintsPerSecond} hints a second`);
     this.#deps.hints.send(key, { from: member, kind, data }, this.#sink.id);
     return OK;
   }
@@ -119,16 +119,5 @@ export class Attendance {
     const place = this.#places.get(channel);
     place?.unwatch?.();
     delete place?.unwatch;
-  }
-
-  #mayHint(): boolean {
-    const { hintsPerSecond } = this.#deps.limits;
-    const now = performance.now();
-    const earned = ((now - this.#allowanceAt) / 1_000) * hintsPerSecond;
-    this.#allowance = Math.min(hintsPerSecond, this.#allowance + earned) - 1;
-    this.#allowanceAt = now;
-    if (this.#allowance >= 0) return true;
-    this.#allowance = Math.max(this.#allowance, -1); // what was refused costs no more than one
-    return false;
   }
 }

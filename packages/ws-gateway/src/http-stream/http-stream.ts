@@ -7,6 +7,7 @@ import { corsHeaders, PREFLIGHT_HEADERS } from "../transport/cors.js";
 import type { Sink } from "../channels/format.js";
 import type { HttpFormat } from "./http-format.js";
 import { GATEWAY_LIMITS, type GatewayLimits } from "../limits.js";
+import { identify } from "../transport/identify.js";
 import { type Flusher, Outbox } from "../transport/outbox.js";
 import type { Peer } from "../transport/peer.js";
 import type { Principal } from "../channels/policy.js";
@@ -70,17 +71,6 @@ export function refuseWhileStarting(request: IncomingMessage, response: ServerRe
 
 function setHeaders(response: ServerResponse, headers: OutgoingHttpHeaders): void {
   for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
-}
-
-async function identify({ policy, log, limits }: HttpStreamDeps, token: string) {
-  if (token.length > limits.tokenCharsMax)
-    return { kind: "refused", code: "credentials_invalid", detail: undefined } as const;
-  try {
-    return await policy.authenticate(token);
-  } catch (error) {
-    log.warn({ error: String(error) }, "gateway: a token could not be checked");
-    return { kind: "refused", code: "dependency_unavailable", detail: undefined } as const;
-  }
 }
 
 /**

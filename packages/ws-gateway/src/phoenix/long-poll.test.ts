@@ -146,6 +146,14 @@ describe("10.8 the long poll", () => {
     expect(gateway.closed).toEqual(["bad_frame"]);
   });
 
+  test("too many messages end the session", async () => {
+    const { token } = await open();
+    const beat = JSON.stringify([null, "1", "phoenix", "heartbeat", {}]);
+    const body = Array.from({ length: 400 }, () => beat).join("\n");
+    await ask(`vsn=2.0.0&token=${token}`, { method: "POST", body });
+    expect(gateway.closed).toEqual(["rate"]);
+  });
+
   test("a body that is too large is not read to its end", async () => {
     const { token } = await open();
     const body = "x".repeat(3 * 1024 * 1024);

@@ -4,8 +4,9 @@
 import { ERRORS, type ErrorCode, newId } from "@outcry/protocol";
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Authenticated, Principal } from "../channels/policy.js";
+import type { Principal } from "../channels/policy.js";
 import { corsHeaders } from "../transport/cors.js";
+import { identify } from "../transport/identify.js";
 import type { Peer } from "../transport/peer.js";
 import type { PeerDeps } from "../transport/socket-peer.js";
 import type { UpgradeRefusal } from "../transport/upgrade.js";
@@ -61,7 +62,7 @@ export class LongPolls {
   async #open(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): Promise<void> {
     const header = request.headers["x-phoenix-authtoken"];
     const token = (typeof header === "string" ? header : undefined) ?? query.get("access_token") ?? undefined;
-    const identified = await this.#identify(token);
+    const identified = await identify(this.#deps, token);
     if (identified.kind === "refused")
       return answer(response, { status: ERRORS[identified.code].temporary ? 500 : 403, code: identified.code });
     if (response.destroyed) return;
@@ -74,7 +75,6 @@ export class LongPolls {
       this.#deps,
       newId("con", this.#deps.clock),
       principal,
-      (other) => this.#identify(other),
       (response, messages) => answerMessages(response, token, messages),
       () => void this.#sessions.delete(token),
     );
@@ -88,18 +88,6 @@ export class LongPolls {
     if (session === undefined || body === undefined) return answer(response, { status: 410, token: null });
     session.receive(body);
     answer(response, { status: 200 });
-  }
-
-  async #identify(token: string | undefined): Promise<Authenticated> {
-    const { policy, limits, log } = this.#deps;
-    if (token === undefined) return { kind: "refused", code: "credentials_missing" };
-    if (token.length > limits.tokenCharsMax) return { kind: "refused", code: "credentials_invalid" };
-    try {
-      return await policy.authenticate(token);
-    } catch (error) {
-      log.warn({ error: String(error) }, "gateway: a token could not be checked");
-      return { kind: "refused", code: "dependency_unavailable" };
-    }
   }
 }
 

@@ -2,9 +2,11 @@
 
 import type { ServerResponse } from "node:http";
 import type { Sink } from "../channels/format.js";
-import type { Authenticated, Principal } from "../channels/policy.js";
+import type { Principal } from "../channels/policy.js";
 import { Session } from "../channels/session.js";
 import { CLOSE, type CloseReason } from "../transport/close-codes.js";
+import { Allowance } from "../transport/allowance.js";
+import { identify } from "../transport/identify.js";
 import { Outbox } from "../transport/outbox.js";
 import type { Peer } from "../transport/peer.js";
 import type { PeerDeps } from "../transport/socket-peer.js";
@@ -27,21 +29,16 @@ export class PollPeer implements Peer, Sink {
   readonly #outbox: Outbox;
   readonly #session: Session;
   readonly #protocol: PhoenixProtocol;
+  readonly #allowance: Allowance;
   /** No poll can reach it any more. */
   readonly #onGone: () => void;
   #polledAt = performance.now();
   #ending = false;
 
-  constructor(
-    deps: PeerDeps,
-    id: string,
-    principal: Principal,
-    identify: (token: string) => Promise<Authenticated>,
-    answer: AnswerPoll,
-    onGone: () => void,
-  ) {
+  constructor(deps: PeerDeps, id: string, principal: Principal, answer: AnswerPoll, onGone: () => void) {
     this.#deps = deps;
     this.#onGone = onGone;
+    this.#allowance = new Allowance(deps.limits.commandsPerSecond, deps.limits.commandsBurst);
     this.id = id;
     this.#outlet = new PollOutlet(answer);
     this.#outbox = new Outbox(this.#outlet, deps.flusher, deps.limits);
@@ -52,7 +49,7 @@ export class PollPeer implements Peer, Sink {
       // This client reads no bytes in answers.
       sayBinary: (to, status, data) =>
         this.#say(JSON.stringify([to.joinRef, to.ref, to.topic, "phx_reply", { status, response: base64(data) }])),
-      identify,
+      identify: (token) => identify(deps, token),
     });
   }
 
@@ -123,7 +120,8 @@ export class PollPeer implements Peer, Sink {
 
   #receiveLine(line: Buffer): void {
     const message = line[0] === BRACKET ? readText(line) : readBinary(Buffer.from(line.toString("latin1"), "base64"));
-    if (typeof message === "string") this.end(CLOSE.badFrame);
+    if (!this.#allowance.take()) this.end(CLOSE.rate);
+    else if (typeof message === "string") this.end(CLOSE.badFrame);
     else this.#protocol.receive(message);
   }
 

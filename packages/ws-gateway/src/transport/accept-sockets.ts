@@ -1,12 +1,13 @@
 // From an HTTP upgrade to a peer: who may connect at all, the wire protocol's own conditions, and its token where that stands in
 // the request.
 
-import { newId } from "@outcry/protocol";
+import { ERRORS, newId } from "@outcry/protocol";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type Server, WebSocketServer } from "ws";
 import type { Principal } from "../channels/policy.js";
 import { ClosingSocket, receiverOptions } from "./closing-socket.js";
+import { identify } from "./identify.js";
 import { SocketPeer, type SocketPeerDeps, type WireProtocol } from "./socket-peer.js";
 import { handshakeFault, refuseUpgrade, type UpgradeRefusal } from "./upgrade.js";
 
@@ -71,30 +72,20 @@ export class SocketAcceptor {
     socket: Duplex,
     token: string | undefined,
   ): Promise<{ kind: "ok"; principal: Principal } | ({ kind: "refused" } & UpgradeRefusal)> {
-    const { policy, limits, anonymous, log } = this.#deps.peers;
+    const { limits, anonymous } = this.#deps.peers;
     const refused = (refusal: UpgradeRefusal) => ({ kind: "refused", ...refusal }) as const;
-    if (token === undefined) return refused({ status: 401, code: "credentials_missing" });
-    if (token.length > limits.tokenCharsMax) return refused({ status: 401, code: "credentials_invalid" });
     if (this.#checking + anonymous.size >= limits.unauthenticatedMax)
       return refused({ status: 503, code: "dependency_unavailable", detail: "too many connections" });
     const ignore = (): void => undefined; // it may break off while its token is looked at
     socket.on("error", ignore);
     this.#checking++;
-    try {
-      const answer = await policy.authenticate(token);
-      if (answer.kind === "ok") return answer;
-      return refused({
-        status: 401,
-        code: answer.code,
-        ...(answer.detail === undefined ? {} : { detail: answer.detail }),
-      });
-    } catch (error) {
-      log.warn({ error: String(error) }, "gateway: a token could not be checked");
-      return refused({ status: 503, code: "dependency_unavailable" });
-    } finally {
-      this.#checking--;
-      socket.off("error", ignore);
-    }
+    const answer = await identify(this.#deps.peers, token);
+    this.#checking--;
+    socket.off("error", ignore);
+    if (answer.kind === "ok") return answer;
+    const { code, detail } = answer;
+    const status = ERRORS[code].temporary ? 503 : 401;
+    return refused({ status, code, ...(detail === undefined ? {} : { detail }) });
   }
 
   #open(request: IncomingMessage, socket: Duplex, head: Buffer, principal?: Principal): void {

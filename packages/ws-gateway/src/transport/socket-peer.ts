@@ -8,8 +8,10 @@ import type { Format, Sink } from "../channels/format.js";
 import type { Authenticated, Policy, Principal } from "../channels/policy.js";
 import { Session, type SessionDeps } from "../channels/session.js";
 import type { GatewayLimits } from "../limits.js";
+import { Allowance } from "./allowance.js";
 import { CLOSE, type CloseReason } from "./close-codes.js";
 import type { ClosingSocket } from "./closing-socket.js";
+import { identify } from "./identify.js";
 import { type Flusher, Outbox } from "./outbox.js";
 import type { Peer } from "./peer.js";
 
@@ -47,12 +49,11 @@ export class SocketPeer implements Peer, Sink {
   readonly #protocol: WireProtocol;
   readonly #outbox: Outbox;
   readonly #openedAt = performance.now();
+  readonly #allowance: Allowance;
   #session: Session | undefined;
   /** Last sign of life, and the ping that waits for one; by `performance.now()`. */
   #aliveAt = performance.now();
   #pingedAt: number | undefined;
-  #allowance: number;
-  #allowanceAt = performance.now();
   #ending: CloseReason | "by_peer" | undefined;
 
   constructor(
@@ -66,7 +67,7 @@ export class SocketPeer implements Peer, Sink {
     this.id = id;
     this.#ws = ws;
     this.#outbox = new Outbox(socket, deps.flusher, deps.limits);
-    this.#allowance = deps.limits.commandsBurst;
+    this.#allowance = new Allowance(deps.limits.commandsPerSecond, deps.limits.commandsBurst);
     this.#protocol = speak(this);
     deps.anonymous.add(this);
     ws.on("message", (data, isBinary) => this.#onMessage(data, isBinary));
@@ -123,15 +124,8 @@ export class SocketPeer implements Peer, Sink {
     if (this.#ending === undefined && !this.#outbox.offer(frame)) this.end(CLOSE.slow);
   }
 
-  /** Never rejects: what cannot be checked now is a temporary refusal. */
-  async identify(token: string): Promise<Authenticated> {
-    if (token.length > this.#deps.limits.tokenCharsMax) return { kind: "refused", code: "credentials_invalid" };
-    try {
-      return await this.#deps.policy.authenticate(token);
-    } catch (error) {
-      this.#deps.log.warn({ error: String(error) }, "gateway: a token could not be checked");
-      return { kind: "refused", code: "dependency_unavailable" };
-    }
+  identify(token: string): Promise<Authenticated> {
+    return identify(this.#deps, token);
   }
 
   /** The one who opens it, or its renewed rights. False when it is someone else: a connection stays with the one who opened it. */
@@ -148,13 +142,9 @@ export class SocketPeer implements Peer, Sink {
 
   /** Counts a command. False when the connection ends for having sent too many. */
   mayCommand(): boolean {
-    const { commandsPerSecond, commandsBurst, sweepMs } = this.#deps.limits;
-    const now = performance.now();
-    const earned = ((now - this.#allowanceAt) / 1_000) * commandsPerSecond;
-    this.#allowance = Math.min(commandsBurst, this.#allowance + earned) - 1;
-    this.#allowanceAt = now;
-    if (this.#allowance < 0) this.end(CLOSE.rate, sweepMs);
-    return this.#allowance >= 0;
+    if (this.#allowance.take()) return true;
+    this.end(CLOSE.rate, this.#deps.limits.sweepMs);
+    return false;
   }
 
   heartbeat(): void {
