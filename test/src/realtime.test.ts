@@ -2,13 +2,10 @@
 // Each time the whole story counts: every event once, in order, and what could not be kept is told.
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { connectBackbone, INBOX_PREFIXES } from "@outcry/backbone";
-import { createGateway, gatewayPlugin } from "@outcry/gateway";
-import { silentLog, STREAMS, systemClock } from "@outcry/protocol";
-import { cursorKeys, type GatewayLimits } from "@outcry/ws-gateway";
-import { fastify } from "fastify";
+import type { GatewayLimits } from "@outcry/ws-gateway";
 import { setTimeout as sleep } from "node:timers/promises";
 import { eventually } from "./in-process.js";
+import { startOwnGateway } from "./own-gateway.js";
 import { Heard, newIntent, RealtimeWorld, upTo } from "./realtime-world.js";
 import { TcpProxy } from "./tcp-proxy.js";
 
@@ -30,36 +27,10 @@ const proxyTo = async (gateway: number): Promise<TcpProxy> => {
 };
 const through = (proxy: TcpProxy) => `ws://${proxy.host}/v1/ws`;
 
-/** A gateway in this process, with limits of its own. */
 async function gatewayWith(limits: Partial<GatewayLimits>): Promise<string> {
-  const { brokers } = world.stack;
-  const backbone = await connectBackbone({
-    servers: [brokers.nats.url],
-    name: "gateway",
-    log: silentLog,
-    clock: systemClock,
-    credentials: { creds: brokers.auth.creds.gateway },
-    inboxPrefix: INBOX_PREFIXES.gateway,
-  });
-  const gateway = createGateway({
-    backbone,
-    stream: STREAMS.events,
-    region: "local",
-    serviceId: "outcry",
-    cursorKeys: cursorKeys("a secret of this gateway alone"),
-    clock: systemClock,
-    log: silentLog,
-    limits,
-  });
-  await gateway.start();
-  const app = fastify();
-  await app.register(gatewayPlugin, { gateway });
-  const url = await app.listen({ host: "127.0.0.1", port: 0 });
-  ends.push(async () => {
-    await app.close();
-    await backbone.close();
-  });
-  return `${url.replace("http", "ws")}/v1/ws`;
+  const gateway = await startOwnGateway(world.stack.brokers, { limits });
+  ends.push(() => gateway.stop());
+  return gateway.url;
 }
 
 const follow = async (intentId: string, url = world.socketUrl()) => {
