@@ -21,7 +21,17 @@ import {
   type RealtimeOptions,
   type RealtimeStatus,
 } from "@outcry/client";
-import { BUCKETS, buildEvent, newId, silentLog, STREAMS, systemClock, TOPICS } from "@outcry/protocol";
+import {
+  BUCKETS,
+  buildEvent,
+  type EventData,
+  type EventType,
+  newId,
+  silentLog,
+  STREAMS,
+  systemClock,
+  TOPICS,
+} from "@outcry/protocol";
 import { generateKey, mintToken, publicJwk, type SigningKey } from "@outcry/signing";
 import WebSocket from "ws";
 import { type ProcessStack, startProcesses } from "./processes.js";
@@ -98,10 +108,13 @@ export class RealtimeWorld {
   }
 
   /** Appends an event of an intent; what it says is `n`. */
-  async tell(intentId: string, n: number): Promise<void> {
+  tell(intentId: string, n: number): Promise<void> {
+    return this.append(intentId, "INTENT_BROADCASTED", { intent_id: intentId, attempt: 1, targets: n, dispatched: n });
+  }
+
+  async append<T extends EventType>(intentId: string, type: T, data: EventData<T>): Promise<void> {
     const topic = TOPICS.intent(this.backendId, BUYER, intentId);
-    const data = { intent_id: intentId, attempt: 1, targets: n, dispatched: n };
-    const event = buildEvent("INTENT_BROADCASTED", data, { topic, traceId: "0".repeat(32) });
+    const event = buildEvent(type, data, { topic, traceId: "0".repeat(32) });
     await this.#appender.append({ subject: topic, data: Buffer.from(JSON.stringify(event)) });
   }
 

@@ -3,11 +3,17 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { GatewayLimits } from "@outcry/ws-gateway";
+import { DELIVERY_STATES, type DeliveryState } from "@outcry/protocol";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { eventually } from "./in-process.js";
 import { startOwnGateway } from "./own-gateway.js";
 import { Heard, newIntent, RealtimeWorld, upTo } from "./realtime-world.js";
 import { TcpProxy } from "./tcp-proxy.js";
+import { repository } from "./workspaces.js";
 
 let world: RealtimeWorld;
 const ends: (() => Promise<void>)[] = [];
@@ -286,3 +292,21 @@ test("a slow reader of a real gateway gets all of it, with a buffer of a few", a
   await eventually(() => heard.length >= total, 30_000);
   expect(heard).toEqual(upTo(total));
 }, 60_000);
+
+test("the first example of docs/client.md runs as it stands, and ends by itself", async () => {
+  const [, example] = /```js\n([\s\S]*?)```/.exec(readFileSync(path.join(repository, "docs", "client.md"), "utf8"))!;
+  const intentId = newIntent();
+  await world.tell(intentId, 1);
+  const counts = Object.fromEntries(DELIVERY_STATES.map((state) => [state, 0])) as Record<DeliveryState, number>;
+  await world.append(intentId, "INTENT_CLOSED", { intent_id: intentId, counts });
+  const child = spawn(process.execPath, ["--input-type=module", "-"], {
+    cwd: path.join(repository, "test"), // which depends on all that it imports
+    env: { INTENT_ID: intentId, OUTCRY_TOKEN: world.token([`intent:${intentId}`]) },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (said += chunk.toString()));
+  child.stdin.end(example!.replace("ws://127.0.0.1:7070/v1/ws", world.socketUrl()));
+  expect(await once(child, "close")).toEqual([0, null]);
+  expect(said).toMatch(/^\S+Z INTENT_BROADCASTED\n\S+Z INTENT_CLOSED\n$/);
+}, 30_000);
