@@ -9,6 +9,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import WebSocket from "ws";
 import { eventually } from "./in-process.js";
 import { startOwnGateway } from "./own-gateway.js";
 import { Heard, newIntent, RealtimeWorld, upTo } from "./realtime-world.js";
@@ -101,6 +102,28 @@ describe("a gateway", () => {
     expect(heard.recovered).toHaveLength(6);
   }, 60_000);
 });
+
+test("a program that stands still while it connects is not given up for it", async () => {
+  const stillMs = 6_000; // the gateway waits 5 s for the token
+  let stoodStill = 0;
+  class StandsStill extends WebSocket {
+    constructor(url: string, protocols?: string | string[]) {
+      super(url, protocols);
+      this.once("upgrade", () => {
+        if (stoodStill++ > 0) return;
+        const untilMs = performance.now() + stillMs;
+        while (performance.now() < untilMs); // nothing else runs here meanwhile, not even the socket
+      });
+    }
+  }
+  const intentId = newIntent();
+  const channel = `intent:${intentId}` as const;
+  const heard = new Heard(world.connect({ WebSocket: StandsStill, getToken: () => world.token([channel]) }), channel);
+  await heard.channel.ready();
+  expect(heard.reconnecting()).toMatchObject([{ code: 4015, reason: "auth_timeout" }]);
+  await world.tell(intentId, 0);
+  await eventually(() => heard.numbers.length === 1);
+}, 30_000);
 
 describe("a network", () => {
   test("that goes silent and then resets costs no event", async () => {

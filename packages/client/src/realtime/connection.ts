@@ -52,7 +52,6 @@ const CLOSED_FOR_GOOD: Readonly<Record<number, ErrorCode>> = {
   1009: "json_too_large",
   4500: "credentials_invalid",
   4501: "frame_invalid",
-  4502: "credentials_missing",
   4503: "credentials_invalid",
 };
 

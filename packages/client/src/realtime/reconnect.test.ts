@@ -68,7 +68,6 @@ describe("coming back", () => {
   test.each([
     [4500, "credentials_invalid"],
     [4501, "frame_invalid"],
-    [4502, "credentials_missing"],
     [4503, "credentials_invalid"],
     [4777, "because"],
     [1009, "json_too_large"],
