@@ -109,8 +109,8 @@ test("a buyer's page shows an intent as it happens: its events, its quotes ranke
   await shows(7_450, 8_900); // the better one above
   expect((await texts("#quotes td:first-child")).join()).toBe("1,2");
   const types = (await timeline()).map(([type]) => type);
-  expect(types.slice(0, 2)).toEqual(["INTENT_CREATED", "INTENT_BROADCASTED"]);
-  expect(types).toContain("NODE_RESPONDED");
+  expect(types[0]).toBe("INTENT_CREATED");
+  expect(types).toEqual(expect.arrayContaining(["INTENT_BROADCASTED", "NODE_RESPONDED"]));
   expect(types.filter((type) => type === "QUOTE_RECEIVED")).toHaveLength(2);
   expect([await notices("gap"), page.faults]).toEqual([[], []]);
 }, 60_000);

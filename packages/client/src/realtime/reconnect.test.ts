@@ -62,7 +62,7 @@ describe("coming back", () => {
     expect(performance.now() - from).toBeGreaterThanOrEqual(290);
     expect(waits()).toEqual([350]); // a tenth of the first 500 ms on top
     gateway.append("A");
-    expect(namesOf(await take(channel, 1))).toContain("recovered");
+    expect(namesOf(await take(channel, 2)).toSorted()).toEqual(["A", "recovered"]);
   });
 
   test.each([
@@ -136,11 +136,11 @@ class BrowserWindow {
 describe("silence", () => {
   test("for longer than the ping interval and its grace is a dead connection", async () => {
     // The grace is 10 s: a ping interval of less than nothing makes it short.
-    gateway.auth = () => ({ ok: { ping_ms: 300 - REALTIME_LIMITS.silenceSlackMs } });
+    gateway.auth = () => ({ ok: { ping_ms: 2_000 - REALTIME_LIMITS.silenceSlackMs } });
     const channel = bench.follow();
     await channel.ready();
     const from = performance.now();
-    while (performance.now() - from < 600) {
+    while (performance.now() - from < 3_000) {
       gateway.broadcast({});
       await sleep(20);
     }
