@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { createClient } from "@outcry/client";
+import { type ChannelName, createClient } from "@outcry/client";
 import {
   ApiKeyView,
   check,
@@ -89,12 +89,12 @@ describe("outcry intent", () => {
     const types = ran.lines().map(({ type }) => type);
     expect([types[0], types.at(-1)]).toEqual(["INTENT_CREATED", "INTENT_CLOSED"]);
     for (const line of ran.lines()) fits(Event, line);
-    const stream = createClient({ url: world.stack.url, apiKey: backendKey, WebSocket }).events(`intent:${intentId}`, {
-      from: "start",
-    });
-    await stream.next();
-    const cursor = stream.cursors[`intent:${intentId}`]!;
-    await stream.return();
+    const { realtime } = createClient({ url: world.stack.url, apiKey: backendKey, WebSocket });
+    const channel = realtime.channel(`intent:${intentId}`, { from: "start" });
+    const { value: first } = await channel[Symbol.asyncIterator]().next();
+    if (first?.kind !== "event") throw new Error(JSON.stringify(first));
+    const { cursor } = first;
+    await channel.close();
     const resumed = await asBackend("intent", "tail", intentId, "--cursor", cursor, "--json");
     expect(resumed.lines().map(({ type }) => type)).toEqual(types.slice(1));
   });
@@ -180,13 +180,14 @@ describe("outcry token", () => {
 });
 
 async function gatewayOpens(token: string, channel: string): Promise<boolean> {
-  const done = new AbortController();
-  const events = createClient({ url: world.stack.url, getToken: () => token, WebSocket }).events(channel, {
-    signal: AbortSignal.any([done.signal, AbortSignal.timeout(5_000)]),
-    onState: ({ kind }) => (kind === "open" ? done.abort() : undefined),
-  });
-  await events.next().catch(() => undefined); // refused, or ended by us
-  return done.signal.aborted;
+  const { realtime } = createClient({ url: world.stack.url, getToken: () => token, WebSocket });
+  const opened = realtime.channel(channel as ChannelName, { signal: AbortSignal.timeout(5_000) });
+  const opens = await opened.ready().then(
+    () => true,
+    () => false,
+  );
+  await realtime.close();
+  return opens;
 }
 
 describe("outcry keys", () => {

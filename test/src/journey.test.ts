@@ -4,7 +4,7 @@
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { connectBackbone, getLast, INBOX_PREFIXES } from "@outcry/backbone";
-import { type ChannelMessage, type Client, createClient } from "@outcry/client";
+import { type ChannelName, type Client, createClient } from "@outcry/client";
 import { decodeIntentRecord } from "@outcry/delivery";
 import { createNode, type SellerNode } from "@outcry/node";
 import {
@@ -80,7 +80,7 @@ afterAll(async () => {
 });
 
 /** A buyer's or backend's socket, kept until the end of the intent is heard. */
-async function watch(token: () => Promise<string>, channel: string, from?: "start"): Promise<Event[]> {
+async function watch(token: () => Promise<string>, channel: ChannelName, from?: "start"): Promise<Event[]> {
   const watcher = createClient({
     url: stack.url,
     gatewayUrl: `${stack.service("gateway").url.replace("http", "ws")}/v1/ws`,
@@ -88,11 +88,14 @@ async function watch(token: () => Promise<string>, channel: string, from?: "star
     WebSocket,
   });
   const events: Event[] = [];
-  const messages = watcher.events(channel, { ...(from ? { from } : {}), signal: AbortSignal.timeout(20_000) });
-  for await (const message of messages as AsyncIterable<ChannelMessage>) {
-    if (message.kind !== "event" || message.event === null) throw new Error(`unexpected ${JSON.stringify(message)}`);
+  const messages = watcher.realtime.channel(channel, {
+    ...(from ? { from } : {}),
+    signal: AbortSignal.timeout(20_000),
+  });
+  for await (const message of messages) {
+    if (message.kind !== "event") throw new Error(`unexpected ${JSON.stringify(message)}`);
     events.push(message.event);
-    if (message.type.startsWith("INTENT_") && !["INTENT_CREATED", "INTENT_BROADCASTED"].includes(message.type)) break;
+    if (["INTENT_CLOSED", "INTENT_EXPIRED", "INTENT_CANCELLED"].includes(message.event.type)) break;
   }
   return events;
 }

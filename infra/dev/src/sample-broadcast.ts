@@ -1,7 +1,7 @@
 // One intent from its post to its ranked quotes, told as it happens: each stage with its time, one line per node.
 
 import type { Client } from "@outcry/client";
-import type { Event, EventData, IntentRequest, QuotesView, Receipt } from "@outcry/protocol";
+import type { IntentRequest, KnownEvent, QuotesView, Receipt } from "@outcry/protocol";
 import { END_EVENTS } from "@outcry/protocol";
 import type { SampleSeller } from "./sample-sellers.js";
 
@@ -28,8 +28,8 @@ export async function broadcastSample(deps: SampleDeps): Promise<void> {
   say(`             accepted              ${intentId}, ${targets} nodes`);
 
   const signal = AbortSignal.timeout(WAIT_MS);
-  for await (const message of client.events(`intent:${intentId}`, { from: "start", signal })) {
-    if (message.kind !== "event" || message.event === null) continue;
+  for await (const message of client.realtime.channel(`intent:${intentId}`, { from: "start", signal })) {
+    if (message.kind !== "event") continue;
     for (const line of linesOf(message.event, nameOf)) stage(Date.parse(message.event.time), line);
     if (message.event.type === LATE_SELLER_WAKES) await Promise.all(sellers.map((seller) => seller.wake()));
     if (Object.values<string>(END_EVENTS).includes(message.event.type)) break;
@@ -44,27 +44,27 @@ const moneyOf = ({ budget, context }: IntentRequest): string =>
 
 const amount = (minor: number, currency: string): string => `${(minor / 100).toFixed(2)} ${currency}`; // the sample's currencies have two digits
 
-function linesOf(event: Event, nameOf: ReadonlyMap<string, string>): string[] {
+function linesOf(event: KnownEvent, nameOf: ReadonlyMap<string, string>): string[] {
   const name = event.type.padEnd(21);
   const names = (ids: readonly string[]) => ids.map((id) => nameOf.get(id) ?? id).join(", ");
   switch (event.type) {
     case "INTENT_BROADCASTED":
-      return [`${name} ${(event.data as EventData<"INTENT_BROADCASTED">).dispatched} nodes`];
+      return [`${name} ${event.data.dispatched} nodes`];
     case "NODE_RESPONDED":
-      return (event.data as EventData<"NODE_RESPONDED">).responses.map(
+      return event.data.responses.map(
         ({ node_id, status, reason }) =>
           `${name} ${names([node_id])}: ${status}${reason === undefined ? "" : ` (${reason})`}`,
       );
     case "QUOTE_RECEIVED": {
-      const { node_id, total, explanation } = event.data as EventData<"QUOTE_RECEIVED">;
+      const { node_id, total, explanation } = event.data;
       return [`${name} ${names([node_id])}: ${amount(total.amount_minor, total.currency)}, score ${explanation.score}`];
     }
     case "DELIVERY_RETRYING": {
-      const { attempt, node_ids } = event.data as EventData<"DELIVERY_RETRYING">;
+      const { attempt, node_ids } = event.data;
       return [`${name} attempt ${attempt} to ${names(node_ids)}`];
     }
     case "DELIVERY_DEAD_LETTERED": {
-      const { attempts, node_ids } = event.data as EventData<"DELIVERY_DEAD_LETTERED">;
+      const { attempts, node_ids } = event.data;
       return [`${name} ${names(node_ids)} after ${attempts} attempts`];
     }
     default:

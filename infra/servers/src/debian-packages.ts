@@ -72,7 +72,7 @@ function distributionOf(release: Release) {
   return distribution;
 }
 
-async function readArchive(etc: string): Promise<{ release: Release; archive: AptSource[] }> {
+export async function readArchive(etc: string): Promise<{ release: Release; archive: AptSource[] }> {
   const release = parseOsRelease(await readFile(path.join(etc, "os-release"), "utf8").catch(() => ""));
   const distribution = distributionOf(release);
   const configuration = path.join(etc, "apt");
@@ -89,14 +89,16 @@ async function readArchive(etc: string): Promise<{ release: Release; archive: Ap
   return { release, archive };
 }
 
-interface Area {
+export interface Area {
+  /** Where the packages are unpacked, gone afterwards. */
+  readonly unpacked: string;
   fetch(names: readonly string[]): Promise<void>;
   find(fileName: string): Promise<string>;
   dependencies(): Promise<string[]>;
 }
 
 /** A private apt: own sources, lists and cache, gone afterwards. */
-async function withArea(
+export async function withArea(
   packages: Packages,
   sources: readonly AptSource[],
   use: (area: Area) => Promise<void>,
@@ -111,6 +113,7 @@ async function withArea(
     await writeFile(path.join(folder, "apt.conf"), aptConfiguration(folder));
     await apt(folder, packages.progress, ["update"]);
     await use({
+      unpacked,
       async fetch(names) {
         await apt(folder, packages.progress, ["download", ...names]);
         for (const deb of await debsIn(folder)) await command("dpkg-deb", ["-x", deb, unpacked], folder);
@@ -201,7 +204,8 @@ async function addMissingLibraries(area: Area, binary: string, libraries: string
   throw new Error(`libraries are still missing: ${(await missingLibraries(binary, libraries)).join(", ")}`);
 }
 
-async function missingLibraries(binary: string, libraries: string): Promise<string[]> {
+/** `libraries`: folders, separated as in LD_LIBRARY_PATH. */
+export async function missingLibraries(binary: string, libraries: string): Promise<string[]> {
   const env = { ...process.env, LC_ALL: "C", LD_LIBRARY_PATH: libraries };
   const result = await runCommand("ldd", [binary], { env, timeoutMs: 10_000 });
   if (result.kind === "unusable") throw new Error(`ldd: ${result.why}`);
@@ -209,9 +213,9 @@ async function missingLibraries(binary: string, libraries: string): Promise<stri
 }
 
 /** Debian names a library's package after its soname: libjemalloc.so.2 → libjemalloc2 (or …2t64). */
-function packagesFor(sonames: readonly string[], dependencies: readonly string[]): string[] {
+export function packagesFor(sonames: readonly string[], dependencies: readonly string[]): string[] {
   return sonames.flatMap((soname) => {
-    const [stem, version] = soname.split(".so.") as [string, string | undefined];
+    const [stem, version] = soname.toLowerCase().split(".so.") as [string, string | undefined];
     const named = dependencies.filter(
       (name) => name.startsWith(stem) && (version === undefined || name.includes(version)),
     );

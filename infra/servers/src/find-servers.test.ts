@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { findServers, ServersNotFound } from "./find-servers.js";
+import { findChromium, findServers, ServersNotFound } from "./find-servers.js";
 import { natsFromUpstream } from "./upstream-release.js";
 
 let home: string;
@@ -57,6 +57,18 @@ describe("finding a server", () => {
     const found = await find({ PATH: path.join(home, "bin") });
     expect(found.natsServer.version).toBe("2.15.1");
     expect(found.natsServer.source).toContain("cache");
+  });
+
+  test("finds a browser under any of its names, and says what to do when there is none", async () => {
+    program(path.join(home, "old/chromium-headless-shell"), "Chromium 90.0.4430.212");
+    const usual = program(path.join(home, "bin/chromium"), "Chromium 156.0.8078.108 built on Debian");
+    const options = { dataDir, systemFolders: [], etc: home };
+    const found = await findChromium({ ...options, env: { PATH: `${home}/old:${home}/bin` } });
+    expect(found).toEqual({ path: usual, version: "156.0.8078", source: "PATH" });
+    const error = await findChromium({ ...options, env: { PATH: `${home}/old` } }).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(ServersNotFound);
+    expect((error as Error).message).toContain("is 90.0.4430, needed is 120 and newer");
+    expect((error as Error).message).toMatch(/set OUTCRY_CHROMIUM to its file$/);
   });
 
   test("removes what a killed fetch left, but not what a living one is fetching", async () => {

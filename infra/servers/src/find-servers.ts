@@ -3,13 +3,19 @@
 
 import { access, constants, mkdir, readdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
-import { natsFromDebian, redisFromDebian } from "./debian-packages.js";
+import { chromiumFromDebian } from "./chromium-packages.js";
+import { natsFromDebian, type Packages, redisFromDebian } from "./debian-packages.js";
 import { processStart } from "./process-identity.js";
 import type { Progress } from "./progress.js";
 import { lastLine, runCommand } from "./run-command.js";
-import { natsServer, parseVersion, redisServer, type ServerKind } from "./server-kinds.js";
+import { chromium, natsServer, parseVersion, redisServer, type ServerKind, type ServerName } from "./server-kinds.js";
 import { natsFromUpstream } from "./upstream-release.js";
 
+const fromPackages: Readonly<Record<ServerName, (kind: ServerKind, packages: Packages) => Promise<void>>> = {
+  "nats-server": natsFromDebian,
+  "redis-server": redisFromDebian,
+  "chromium-headless-shell": chromiumFromDebian,
+};
 const versionTimeoutMs = 10_000; // printing a version; slow only when the disk is
 const usualSystemFolders = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin"]; // often not on a user's PATH
 
@@ -51,6 +57,14 @@ export async function findServers(options: FindServersOptions): Promise<FoundSer
   return { natsServer: nats, redisServer: redis };
 }
 
+/** The browser of the tests, by the same ways. */
+export async function findChromium(options: FindServersOptions): Promise<FoundServer> {
+  await removeAbandoned(path.join(options.dataDir, "bin"));
+  const found = await find(chromium, options);
+  if (typeof found === "string") throw new ServersNotFound(found);
+  return found;
+}
+
 /** The server, or the whole explanation of why there is none. */
 async function find(kind: ServerKind, options: FindServersOptions): Promise<FoundServer | string> {
   const progress = (line: string) => options.progress?.(`${kind.name}: ${line}`);
@@ -86,8 +100,10 @@ async function fromPath(
     ...(options.systemFolders ?? usualSystemFolders),
   ]);
   let seen = false;
-  for (const folder of folders) {
-    const file = path.join(folder, kind.name);
+  const files = [...folders].flatMap((folder) =>
+    [kind.name, ...kind.otherNames].map((name) => path.join(folder, name)),
+  );
+  for (const file of files) {
     if (!(await isExecutable(file))) continue;
     seen = true;
     const found = await check(kind, file, "PATH", tried);
@@ -123,9 +139,8 @@ async function fromDebian(
   tried: string[],
 ): Promise<FoundServer | undefined> {
   if ((options.platform ?? process.platform) !== "linux") return undefined;
-  const fetchPackages = kind === natsServer ? natsFromDebian : redisFromDebian;
   return fetchInto(kind, options, "the distribution's packages", progress, tried, (into) =>
-    fetchPackages(kind, { into, progress, ...(options.etc !== undefined && { etc: options.etc }) }),
+    fromPackages[kind.name](kind, { into, progress, ...(options.etc !== undefined && { etc: options.etc }) }),
   );
 }
 
@@ -227,8 +242,10 @@ function explain(kind: ServerKind, platform: string, tried: readonly string[]): 
       ? [kind.brew]
       : [
           `install ${kind.name} (${kind.floor}) and put it on PATH, or`,
-          `set ${kind.variable} to its file, or`,
-          `run one elsewhere (in a container, say) and give its address in ${kind === natsServer ? "NATS_URL" : "REDIS_URL"}`,
+          `set ${kind.variable} to its file${kind.address === undefined ? "" : ", or"}`,
+          ...(kind.address === undefined
+            ? []
+            : [`run one elsewhere (in a container, say) and give its address in ${kind.address}`]),
         ];
   return [
     `${kind.name} was not found. Tried:`,

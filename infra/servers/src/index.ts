@@ -1,6 +1,7 @@
-// Finds or fetches nats-server and redis-server and runs them as children that never outlive this process.
+// Finds or fetches nats-server and redis-server, and a browser for tests, and runs the servers as children that never outlive this process.
 
 export {
+  findChromium,
   findServers,
   type FoundServer,
   type FoundServers,

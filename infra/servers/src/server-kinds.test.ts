@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { natsServer, parseVersion, redisServer } from "./server-kinds.js";
+import { chromium, natsServer, parseVersion, redisServer } from "./server-kinds.js";
 
 test.each([
   ["nats-server: v2.9.10", false],
@@ -23,6 +23,15 @@ test.each([
 ])("redis-server: %s is on the floor: %s", (text, enough) => {
   const version = parseVersion(redisServer, text);
   expect(version && redisServer.isNewEnough(version)).toBe(enough);
+});
+
+test.each([
+  ["Chromium 119.0.6045.199 built on Debian", false],
+  ["Chromium 120.0.6099.71", true],
+  ["Google Chrome 156.0.8078.108", true],
+])("chromium: %s is on the floor: %s", (text, enough) => {
+  const version = parseVersion(chromium, text);
+  expect(version && chromium.isNewEnough(version)).toBe(enough);
 });
 
 test("a program that says something else has no version", () => {

@@ -51,10 +51,16 @@ function tells(...events: [type: string, data: unknown][]): void {
     socket.on("message", (data: Buffer) => {
       const { id, op, ch, from } = JSON.parse(data.toString()) as Record<string, string>;
       if (op === "auth") return socket.send(JSON.stringify({ id, ok: { ping_ms: 25_000 } }));
+      if (op === "unsub") return socket.send(JSON.stringify({ id, ok: { ch } }));
       expect([ch, from]).toEqual([`intent:${intentId}`, "start"]);
       socket.send(JSON.stringify({ id, ok: { ch, c: "c0", recovered: true } }));
       const frames = events.map(([type, told], nth) =>
-        JSON.stringify({ ch, c: `c${nth + 1}`, e: type, d: { type, time: "2026-11-20T10:00:00.000Z", data: told } }),
+        JSON.stringify({
+          ch,
+          c: `c${nth + 1}`,
+          e: type,
+          d: { id: `evt_${nth}`, type, time: "2026-11-20T10:00:00.000Z", data: told },
+        }),
       );
       socket.send(frames.join("\n"));
     });

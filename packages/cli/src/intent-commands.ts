@@ -1,6 +1,6 @@
 // outcry intent get|tail|cancel and outcry quote ls.
 
-import type { QuotesOptions } from "@outcry/client";
+import type { ChannelMessage, QuotesOptions } from "@outcry/client";
 import { END_EVENTS, type QuotesView } from "@outcry/protocol";
 import { type Command, given, type Options } from "./command.js";
 import { money, type Printer } from "./print.js";
@@ -53,17 +53,20 @@ export const intentTail: Command = {
   ],
   async run({ client, args, options, print, signal }) {
     const cursor = options.text("cursor");
-    const channel = `intent:${args[0]!}`;
-    const events = client.events(channel, { signal, ...(cursor === undefined ? { from: "start" } : { cursor }) });
+    const channel = client.realtime.channel(`intent:${args[0]!}`, {
+      signal,
+      from: "start",
+      ...given("cursor", cursor),
+    });
     try {
-      for await (const message of events) {
-        if (message.kind === "event") print.one(message.event, [eventLine(message.type, message.event)]);
-        else print.one(message, [`${message.kind}: ${message.kind === "gap" ? message.reason : message.code}`]);
-        if (message.kind === "event" && ENDS.has(message.type) && !options.flag("follow")) return;
+      for await (const message of channel) {
+        if (message.kind === "event") print.one(message.event, [eventLine(message.event.type, message.event)]);
+        else if (message.kind === "recovered") print.note(`${message.events} events behind the cursor`);
+        else print.one(message, [messageLine(message)]);
+        if (message.kind === "event" && ENDS.has(message.event.type) && !options.flag("follow")) return;
       }
     } finally {
-      const place = events.cursors[channel];
-      if (signal.aborted && place !== undefined) print.note(`go on with: --cursor ${place}`);
+      if (signal.aborted && channel.cursor !== undefined) print.note(`go on with: --cursor ${channel.cursor}`);
     }
   },
 };
@@ -97,6 +100,11 @@ export function printQuotes(print: Printer, view: QuotesView): void {
     "VALID UNTIL": (quote) => quote.quote.payload.valid_until,
   });
   print.note(`${view.intent_id}  ${view.status}  ${view.quotes.length} ranked, ${view.unranked.length} not ranked`);
+}
+
+function messageLine(message: Exclude<ChannelMessage, { kind: "event" | "recovered" }>): string {
+  if (message.kind === "unreadable") return "an event that cannot be shown";
+  return `${message.kind}: ${message.kind === "gap" ? message.reason : message.code}`;
 }
 
 export function eventLine(type: string, event: { time: string; data: unknown } | null): string {

@@ -6,7 +6,7 @@ import { type Command, type CommandContext, given, type Options } from "./comman
 import { UsageError } from "./exit-codes.js";
 import { ENDS, printQuotes } from "./intent-commands.js";
 import { readJsonFile } from "./json-file.js";
-import { type KnownEvent, nodeLines } from "./node-lines.js";
+import { nodeLines } from "./node-lines.js";
 
 const END_SLACK_MS = 10_000; // after the deadline: quotes being verified, a gateway that is being reached again
 
@@ -73,13 +73,16 @@ async function follow({ client, options, print, signal }: CommandContext, sent: 
     options.integer("timeout-ms") ?? Math.max(0, Date.parse(sent.quoteDeadline) - Date.now()) + END_SLACK_MS;
   const untilMs = Date.now() + patienceMs;
   const late = AbortSignal.timeout(patienceMs);
-  const events = client.events(`intent:${sent.intentId}`, { from: "start", signal: AbortSignal.any([signal, late]) });
+  const channel = client.realtime.channel(`intent:${sent.intentId}`, {
+    from: "start",
+    signal: AbortSignal.any([signal, late]),
+  });
   try {
-    for await (const message of events) {
+    for await (const message of channel) {
       if (message.kind === "gap") print.note(`gap: ${message.reason}`);
       if (message.kind !== "event") continue;
-      print.one(message.event, message.event === null ? [] : nodeLines(message.event as KnownEvent));
-      if (ENDS.has(message.type)) break;
+      print.one(message.event, nodeLines(message.event));
+      if (ENDS.has(message.event.type)) break;
     }
   } catch (error) {
     if (late.aborted) throw new OutcryError("timed_out", `${sent.intentId} has not ended after ${patienceMs} ms`);

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "@jest/globals";
-import { buildEvent, type EventData, type EventType, intentId as idOf, newId, TOPICS } from "@outcry/protocol";
+import {
+  buildEvent,
+  type EventData,
+  type EventType,
+  intentId as idOf,
+  type KnownEvent,
+  newId,
+  TOPICS,
+} from "@outcry/protocol";
 import { NodeBoard } from "./node-board.js";
-import type { KnownEvent } from "./node-lines.js";
 import { progressLine, startProgress } from "./progress.js";
 import { quantile } from "./quantile.js";
 

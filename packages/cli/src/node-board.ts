@@ -1,6 +1,6 @@
 // What `node top` knows of each node: a fold over the events of intents. Pure.
 
-import type { KnownEvent } from "./node-lines.js";
+import type { KnownEvent } from "@outcry/protocol";
 
 const SAMPLES_MAX = 256; // latencies kept per node: enough for a p99 of the recent past
 const DISPATCHED_MAX = 4_096; // intents whose sending times are remembered

@@ -1,10 +1,7 @@
 // An event as lines about nodes: who acknowledged, declined, quoted, was asked again or given up.
 
-import type { Event, EventType } from "@outcry/protocol";
+import type { KnownEvent } from "@outcry/protocol";
 import { money, printable } from "./print.js";
-
-/** One of the table, so that its type tells its data. */
-export type KnownEvent = { [T in EventType]: Event<T> }[EventType];
 
 const NODE_WIDTH = 30;
 

@@ -5,7 +5,6 @@ import { isOutcryError } from "@outcry/protocol";
 import type { Command, CommandContext } from "./command.js";
 import { UsageError } from "./exit-codes.js";
 import { NodeBoard, type NodeRow } from "./node-board.js";
-import type { KnownEvent } from "./node-lines.js";
 import { type Printer, table } from "./print.js";
 import { quantile } from "./quantile.js";
 
@@ -33,22 +32,20 @@ export const nodeTop: Command = {
     const { options, client, print, signal } = context;
     const once = options.flag("once");
     const intervalMs = options.within("interval-ms", { min: 100, max: 3_600_000, byDefault: REFRESH_MS });
-    const channels = (await backendsOf(context)).map((id) => `backend:${id}`);
+    const channels = (await backendsOf(context)).map((id) => `backend:${id}` as const);
     const names = await nodeNames(context);
     const board = new NodeBoard();
     const ended = new AbortController();
     const stop = AbortSignal.any([signal, ended.signal]);
-    const events = client.events(channels, {
-      signal: stop,
-      ...(once || options.flag("from-start") ? { from: "start" } : {}),
-    });
+    const from = once || options.flag("from-start") ? ({ from: "start" } as const) : {};
     let heardAt = performance.now();
-    const hearing = (async () => {
-      for await (const message of events) {
+    const hear = async (name: `backend:${string}`): Promise<void> => {
+      for await (const message of client.realtime.channel(name, { signal: stop, ...from })) {
         heardAt = performance.now();
-        if (message.kind === "event" && message.event !== null) board.take(message.event as KnownEvent);
+        if (message.kind === "event") board.take(message.event);
       }
-    })();
+    };
+    const hearing = Promise.all(channels.map(hear));
     const showing = once
       ? quiet(() => heardAt).then(() => show(print, board, names))
       : showEvery(intervalMs, stop, () => show(print, board, names));

@@ -1,6 +1,7 @@
 // The command line `outcry`: finds the command, reads its options, gives it a client, and turns errors into exit codes.
 
-import { type Client, createClient } from "@outcry/client";
+import { type Client, createClient, RealtimeError } from "@outcry/client";
+import { ERRORS, type ErrorCode, OutcryError } from "@outcry/protocol";
 import { WebSocket } from "ws";
 import type { CommandContext, Options } from "./command.js";
 import { DEFAULT_URL } from "./command-table.js";
@@ -24,11 +25,18 @@ export async function runCommand(argv: readonly string[], io: Io): Promise<ExitC
   try {
     await run(argv, io);
     return EXIT.ok;
-  } catch (error) {
+  } catch (thrown) {
     if (io.signal.aborted) return EXIT.failed;
+    const error = tableErrorOf(thrown);
     io.err(describeError(error));
     return exitCodeOf(error);
   }
+}
+
+/** What the gateway refused, as a row of the error table. */
+function tableErrorOf(error: unknown): unknown {
+  if (!(error instanceof RealtimeError) || !Object.hasOwn(ERRORS, error.code)) return error;
+  return new OutcryError(error.code as ErrorCode, error.detail, { cause: error });
 }
 
 async function run(argv: readonly string[], io: Io): Promise<void> {

@@ -168,7 +168,7 @@ describe("errors", () => {
   test("are what a wrong construction gets: no credential, no WebSocket", () => {
     expect(() => createClient({ url: peer.url })).toThrow("credentials_missing");
     const { WebSocket } = globalThis as { WebSocket?: unknown };
-    if (WebSocket === undefined) expect(() => client.events("intent:x")).toThrow("config_invalid");
+    if (WebSocket === undefined) expect(() => client.realtime).toThrow("config_invalid");
   });
 });
 

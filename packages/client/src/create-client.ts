@@ -1,4 +1,4 @@
-// The client of backends, browsers and operators: the contract's verbs over HTTP, channels over the WebSocket. Needs fetch and, for events, a WebSocket.
+// The client of backends, browsers and operators: the contract's verbs over HTTP, channels over the WebSocket. Needs fetch and, for channels, a WebSocket.
 
 import {
   type AcksView,
@@ -20,9 +20,10 @@ import {
 import { type AdminClient, adminClient } from "./admin.js";
 import { amend, broadcast, type BroadcastOptions, type BroadcastResult, postIntent } from "./broadcast.js";
 import { type FeedItem, type FeedOptions, readFeed } from "./event-feed.js";
-import { EventStream, type EventsOptions } from "./event-stream.js";
-import type { WebSocketConstructor } from "./gateway-session.js";
 import { call, type HttpDeps, type HttpRequest, queryOf } from "./http.js";
+import type { WebSocketConstructor } from "./realtime/connection.js";
+import type { CursorStore } from "./realtime/cursor-store.js";
+import { createRealtime, type Realtime } from "./realtime/realtime.js";
 import { type WebhooksClient, webhooksClient } from "./webhooks.js";
 import { collectAcks, type QuotesOptions, readQuotes } from "./wait-for.js";
 
@@ -37,6 +38,8 @@ export interface ClientOptions {
   fetch?: typeof fetch;
   /** Node has one of its own from version 22 on; before that pass npm `ws`. */
   WebSocket?: WebSocketConstructor;
+  /** Where channels keep their cursors; by default in memory. */
+  cursors?: CursorStore;
   clock?: Clock;
   random?: () => number;
 }
@@ -84,10 +87,10 @@ export interface Client extends AdminClient {
   revisions(intentId: string): Promise<RevisionView[]>;
   cancel(intentId: string, reason?: string): Promise<EndView>;
   close(intentId: string, reason?: string): Promise<EndView>;
-  /** Each call has a connection of its own, for one channel or several. */
-  events(channels: string | readonly string[], options?: EventsOptions): EventStream;
+  /** Channels over one WebSocket, which is open while one of them is. */
+  readonly realtime: Realtime;
   /** A backend's own events over HTTP, from a cursor on and without end; the same cursor as that of its channel. */
-  events(feed: FeedOptions): AsyncGenerator<FeedItem, void>;
+  events(feed?: FeedOptions): AsyncGenerator<FeedItem, void>;
   readonly webhooks: WebhooksClient;
 }
 
@@ -112,23 +115,18 @@ export function createClient(options: ClientOptions): Client {
       repeatable: true,
     });
   const waiting = { http, clock };
-  const openStream = (channels: readonly string[], more: EventsOptions) =>
-    new EventStream(
-      {
-        url: options.gatewayUrl ?? `${baseUrl.replace(/^http/, "ws")}/v1/ws`,
-        WebSocket: options.WebSocket ?? globalWebSocket(),
-        credential: http.credential,
-        renewable: http.renewable,
-        clock,
-        random,
-      },
-      channels,
-      more,
-    );
+  let realtime: Realtime | undefined;
 
   return {
     ...adminClient(http),
     webhooks: webhooksClient(http),
+    get realtime() {
+      return (realtime ??= createRealtime({
+        ...options,
+        url: options.gatewayUrl ?? `${baseUrl.replace(/^http/, "ws")}/v1/ws`,
+        getToken: http.credential,
+      }));
+    },
     broadcast: (request, targetNodes, more) => broadcast(http, request, targetNodes, more),
     post: async (request, targetNodes, more) => (await postIntent(http, request, targetNodes, more)).accepted,
     collectAcks: (intentId, timeoutMs, more) => collectAcks(waiting, intentId, timeoutMs, more?.signal),
@@ -150,27 +148,12 @@ export function createClient(options: ClientOptions): Client {
       (await ask<RevisionsView>({ method: "GET", path: intentPath(intentId, "/revisions"), repeatable: true })).data,
     cancel: (intentId, reason) => end(intentId, "cancel", reason),
     close: (intentId, reason) => end(intentId, "close", reason),
-    events: ((given: string | readonly string[] | FeedOptions, more: EventsOptions = {}) => {
-      if (typeof given === "string") return openStream([given], more);
-      return isList(given) ? openStream(given, more) : readFeed(http, given);
-    }) as Client["events"],
+    events: (feed) => readFeed(http, feed),
   };
 }
-
-const isList = (given: readonly string[] | FeedOptions): given is readonly string[] => Array.isArray(given);
 
 function credentialOf({ apiKey, getToken }: ClientOptions): () => Promise<string> {
   if (getToken !== undefined) return async () => getToken();
   if (apiKey !== undefined) return () => Promise.resolve(apiKey);
   throw new OutcryError("credentials_missing", "createClient needs apiKey or getToken");
-}
-
-function globalWebSocket(): WebSocketConstructor {
-  const { WebSocket } = globalThis as { WebSocket?: WebSocketConstructor };
-  if (WebSocket === undefined)
-    throw new OutcryError(
-      "config_invalid",
-      "there is no WebSocket here; pass one to createClient, for example npm `ws`",
-    );
-  return WebSocket;
 }

@@ -10,10 +10,9 @@ export type {
 } from "./admin.js";
 export type { BroadcastOptions, BroadcastResult } from "./broadcast.js";
 export { type Client, type ClientOptions, createClient, type EndView } from "./create-client.js";
-export type { ChannelMessage, ConnectionState, EventsOptions, EventStream } from "./event-stream.js";
 export type { FeedItem, FeedOptions } from "./event-feed.js";
 export { verifyWebhook, type WebhookHeaders, type VerifyOptions } from "./verify-webhook.js";
-export type { WebSocketConstructor, WebSocketLike } from "./gateway-session.js";
+export * from "./realtime/index.js";
 export type { WebhooksClient } from "./webhooks.js";
 export type { QuotesOptions } from "./wait-for.js";
 export { isOutcryError, OutcryError } from "@outcry/protocol";

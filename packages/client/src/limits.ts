@@ -10,11 +10,4 @@ export const CLIENT_LIMITS = {
   pollPauseMs: 50, // between long polls that came back early
   quotesPollMs: 250,
   quotesPollFastMs: 50, // the first second, when most quotes come
-  reconnectBaseMs: 250,
-  reconnectCapMs: 15_000,
-  silenceSlackMs: 10_000, // beyond the gateway's ping interval the connection counts as dead
-  connectTimeoutMs: 10_000,
-  renewTokenAtShare: 0.8,
-  timerMaxMs: 2_147_483_647, // what setTimeout can hold
-  queuedMessagesMax: 10_000, // of a slow consumer; then the socket is closed and resumed once half is read
 } as const;

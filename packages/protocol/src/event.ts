@@ -23,6 +23,9 @@ export type Event<T extends EventType = EventType> = Omit<Static<typeof Event>, 
 };
 export type EventData<T extends EventType> = Static<(typeof EVENTS)[T]["data"]>;
 
+/** One of the table: its type tells its data. */
+export type KnownEvent = { [T in EventType]: Event<T> }[EventType];
+
 interface BuildEventOptions {
   topic: string;
   traceId: string;

@@ -39,7 +39,7 @@ export const GATEWAY_LIMITS = {
   pingMs: 25 * SECOND, // below the 30 to 60 s of idle timeouts in proxies
   pongMs: 10 * SECOND, // a phone that changes its network needs some seconds
   idleMs: 60 * SECOND, // of clients that beat by themselves, every 30 s (Phoenix)
-  pollMs: 20 * SECOND, // a long poll without news; below the 30 s of many proxies
+  pollMs: 10 * SECOND, // a long poll without news: the client gives one up after 20 s
   pollGoneMs: 30 * SECOND, // without a poll the client is gone
   pollBodyBytesMax: 1 * MIB, // 100 messages are what the client sends at once
   closeMs: 2 * SECOND, // for the peer's close frame; then the socket is destroyed

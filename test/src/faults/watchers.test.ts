@@ -27,6 +27,8 @@ afterAll(async () => {
 interface Watcher {
   ids: string[];
   others: ChannelMessage[];
+  /** Events behind each break. */
+  recoveries: number[];
   /** Times that it had to connect. */
   connects: () => number;
   stop: () => Promise<void>;
@@ -41,17 +43,16 @@ function watch(gateway: number): Watcher {
     WebSocket,
   });
   const stopping = new AbortController();
-  const stream = client.events(`backend:${market.backend.id}`, {
-    from: "start",
-    signal: stopping.signal,
-    onState: ({ kind }) => (connects += Number(kind === "open")),
-  });
+  client.realtime.on("status", ({ state }) => (connects += Number(state === "open")));
+  const channel = client.realtime.channel(`backend:${market.backend.id}`, { from: "start", signal: stopping.signal });
   const ids: string[] = [];
   const others: ChannelMessage[] = [];
+  const recoveries: number[] = [];
   const reading = (async () => {
     try {
-      for await (const message of stream) {
-        if (message.kind === "event" && message.event !== null) ids.push(message.event.id);
+      for await (const message of channel) {
+        if (message.kind === "event") ids.push(message.event.id);
+        else if (message.kind === "recovered") recoveries.push(message.events);
         else others.push(message);
       }
     } catch (error) {
@@ -61,6 +62,7 @@ function watch(gateway: number): Watcher {
   return {
     ids,
     others,
+    recoveries,
     connects: () => connects,
     async stop() {
       stopping.abort();
@@ -93,10 +95,11 @@ test(
     const untilMs = Date.now() + CATCH_UP_MS;
     while (watchers.some(({ ids }) => ids.length < recorded.length) && Date.now() < untilMs) await sleep(100);
     await Promise.all(watchers.map((watcher) => watcher.stop()));
-    for (const { ids, others, connects } of watchers) {
+    for (const { ids, others, recoveries, connects } of watchers) {
       expect(ids).toEqual(recorded);
       expect(others).toEqual([]);
       expect(connects()).toBeGreaterThan(1);
+      expect(recoveries.length).toBeGreaterThan(0);
     }
   },
   TEST_TIMEOUT_MS + CATCH_UP_MS,

@@ -151,15 +151,15 @@ test("a cursor of the feed goes on in the channel, and back", async () => {
     apiKey: market.backend.secret,
     WebSocket,
   });
-  const stream = client.events(`backend:${market.backend.id}`, { cursor: page.next_cursor });
+  const channel = client.realtime.channel(`backend:${market.backend.id}`, { cursor: page.next_cursor });
   try {
-    const { value: message } = await stream.next();
+    const { value: message } = await channel[Symbol.asyncIterator]().next();
     if (message?.kind !== "event") throw new Error(JSON.stringify(message));
     const ids = await recorded();
-    expect(message.event!.id).toBe(ids[10]);
+    expect(message.event.id).toBe(ids[10]);
     const { body } = await call()<EventPage>("GET", `/v1/events?limit=1&after=${message.cursor}`);
     expect(body.data[0]!.id).toBe(ids[11]);
   } finally {
-    await stream.return();
+    await channel.close();
   }
 });

@@ -3,9 +3,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "@outcry/client";
-import { type IntentRequest, isOutcryError, newNonce, OutcryError } from "@outcry/protocol";
+import { type IntentRequest, isOutcryError, type KnownEvent, newNonce, OutcryError } from "@outcry/protocol";
 import { ENDS } from "../intent-commands.js";
-import type { KnownEvent } from "../node-lines.js";
 import type { Progress } from "../progress.js";
 
 const OPEN_MS = 10_000; // for the WebSocket to be subscribed before the first post
@@ -51,18 +50,12 @@ export async function runLoad(options: LoadOptions): Promise<Measured> {
   const buyer = `bench-${newNonce().slice(0, 16)}`;
   const run = new Run(options, buyer);
   const stop = new AbortController();
-  let opened = () => {};
-  const open = new Promise<void>((resolve) => (opened = resolve));
-  const events = client.events(`buyer:${buyer}`, {
-    signal: AbortSignal.any([signal, stop.signal]),
-    onState: ({ kind }) => (kind === "open" ? opened() : undefined),
-  });
+  const channel = client.realtime.channel(`buyer:${buyer}`, { signal: AbortSignal.any([signal, stop.signal]) });
   const hearing = (async () => {
-    for await (const message of events)
-      if (message.kind === "event" && message.event !== null) run.hear(message.event as KnownEvent, performance.now());
+    for await (const message of channel) if (message.kind === "event") run.hear(message.event, performance.now());
   })();
   try {
-    await Promise.race([open, hearing, lateAfter(OPEN_MS, signal)]);
+    await Promise.race([channel.ready(), hearing, lateAfter(OPEN_MS, signal)]);
     const posts = Math.max(1, Math.round((ratePerSecond * durationMs) / 1_000));
     const startAt = performance.now();
     const pending: Promise<void>[] = [];

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startGateway, TestClient, type TestGateway } from "../engine.fixture.js";
+import { startGateway, TestClient, type TestGateway, testPolicy } from "../engine.fixture.js";
 import { MemorySource } from "../log/memory-source.fixture.js";
 import { eventually } from "../nats-server.fixture.js";
 import { upgrade } from "../transport/upgrade.fixture.js";
@@ -80,13 +80,22 @@ describe("opening", () => {
 });
 
 describe("identity", () => {
-  test("2.1: silence is closed with 4502 after the deadline, pings do not extend it", async () => {
+  test("2.1: silence is closed with 4015 after the deadline, pings do not extend it", async () => {
     await restart({ limits: QUICK });
     const client = new TestClient(gateway.url);
     await once(client.ws, "open");
     client.ws.ping();
-    expect(await closed(client)).toBe(4502);
-    expect(client.byes).toEqual([{ n: 4502, code: "auth_timeout", after_ms: 0 }]);
+    expect(await closed(client)).toBe(4015);
+    expect(client.byes).toEqual([{ n: 4015, code: "auth_timeout", after_ms: 0 }]);
+  });
+
+  test("2.1: so is a token that came and could not be checked until then", async () => {
+    const policy = { ...testPolicy, authenticate: () => new Promise<never>(() => undefined) };
+    await restart({ limits: QUICK, policy });
+    const client = new TestClient(gateway.url);
+    await once(client.ws, "open");
+    client.ws.send('{"id":1,"op":"auth","token":"alice"}');
+    expect(await closed(client)).toBe(4015);
   });
 
   test("2.2: auth is answered with the connection's id; a refused token and anything before auth end it", async () => {

@@ -23,10 +23,6 @@ export class PollOutlet implements Outlet {
     return this.#waiting !== undefined;
   }
 
-  get hasLastWords(): boolean {
-    return this.#left.length > 0;
-  }
-
   get writableNeedDrain(): boolean {
     return this.#waiting === undefined;
   }

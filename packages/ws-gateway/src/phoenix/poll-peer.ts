@@ -76,7 +76,6 @@ export class PollPeer implements Peer, Sink {
   poll(response: ServerResponse): void {
     this.#polledAt = performance.now();
     this.#outlet.poll(response);
-    if (this.#ending) this.#onGone();
   }
 
   /** Messages, one a line: JSON, or base64 of a binary push. */
@@ -104,18 +103,26 @@ export class PollPeer implements Peer, Sink {
     else if (this.#outlet.isPolled && now - this.#polledAt >= limits.pollMs) this.#outlet.release();
   }
 
-  /** Its last words wait a moment for a poll; any later one is told that the session is gone. */
+  /**
+   * Last words wait a moment for a poll, and keep the next one waiting: the client forgets what it has not handled yet when a poll tells it
+   * that the session is gone.
+   */
   end(why: CloseReason): void {
     if (this.#ending) return;
     this.#ending = true;
-    for (const text of this.#protocol.bye(why)) this.#outbox.offer(inList(text));
+    const lastWords = this.#protocol.bye(why);
+    for (const text of lastWords) this.#outbox.offer(inList(text));
     this.#session.close();
     this.#outbox.end();
-    this.#outlet.release();
     this.#outlet.destroyed = true;
-    if (this.#outlet.hasLastWords) setTimeout(this.#onGone, this.#deps.limits.closeMs).unref();
-    else this.#onGone();
+    if (lastWords.length === 0) this.#leave();
+    else setTimeout(() => this.#leave(), this.#deps.limits.closeMs).unref();
     this.#deps.onClose(this, why);
+  }
+
+  #leave(): void {
+    this.#onGone();
+    this.#outlet.release();
   }
 
   #receiveLine(line: Buffer): void {

@@ -23,9 +23,10 @@ export const CLOSE = {
   noPong: row("no_pong", 4012, "No sign of life after a ping; reconnect and resume."),
   rate: row("rate", 4013, "Too many commands; reconnect after a pause."),
   tokenExpired: row("token_expired", 4014, "The token has expired; reconnect with a new one and resume."),
+  // A client that stood still, a network that was slow, a check that waited for NATS: none of it is cured by staying away.
+  authTimeout: row("auth_timeout", 4015, "No token came and was checked in time; reconnect and send it first."),
   credentials: row("credentials", 4500, "The key or token was refused, or none was sent first."),
   badFrame: row("bad_frame", 4501, "A frame was not text with JSON objects."),
-  authTimeout: row("auth_timeout", 4502, "No token came in time."),
   revoked: row("revoked", 4503, "The key was revoked or the connection removed by an operator."),
 } as const satisfies Record<string, CloseReason>;
 

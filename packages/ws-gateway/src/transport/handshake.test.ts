@@ -98,7 +98,7 @@ describe("slow handshakes", () => {
     await eventually(() => heard().startsWith("HTTP/1.1 101 "));
   });
 
-  test("2.1: upgraded and then silent, or dribbling its token, is closed with 4502", async () => {
+  test("2.1: upgraded and then silent, or dribbling its token, is closed with 4015", async () => {
     await restart({ authMs: 200 });
     const silent = await RawPeer.open(gateway.url);
     const dribbling = await RawPeer.open(gateway.url);
@@ -106,7 +106,7 @@ describe("slow handshakes", () => {
     dribbling.socket.write(Buffer.of(0x81, 0xfe, 0xff, 0xff, 0, 0, 0, 0));
     for (const peer of [silent, dribbling]) await peer.until(() => peer.over);
     clearInterval(dribble);
-    expect([silent.closes, dribbling.closes]).toEqual([[4502], [4502]]);
+    expect([silent.closes, dribbling.closes]).toEqual([[4015], [4015]]);
     await onlyNeighbourIsLeft();
   });
 });
@@ -164,7 +164,7 @@ describe("many handshakes", () => {
     source.publish("rt.t.g.x", 1);
     await eventually(() => neighbour.numbers("all:").length === 1);
     for (const peer of silent) await peer.until(() => peer.over);
-    expect(new Set(silent.flatMap(({ closes }) => closes))).toEqual(new Set([4502]));
+    expect(new Set(silent.flatMap(({ closes }) => closes))).toEqual(new Set([4015]));
     await (await TestClient.open(gateway.url)).close();
     await onlyNeighbourIsLeft();
   });

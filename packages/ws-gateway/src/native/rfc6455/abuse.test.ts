@@ -207,13 +207,13 @@ describe("what is left behind", () => {
     );
 });
 
-test("a peer that stops within its upgrade's first frame is closed with 4502", async () => {
+test("a peer that stops within its upgrade's first frame is closed with 4015", async () => {
   await stop();
   await start({ ...QUICK, authMs: 100 });
   const peer = await RawPeer.open(gateway.url);
   const auth = frame(OP.text, '{"id":1,"op":"auth","token":"raw"}');
   peer.socket.write(auth.subarray(0, auth.length - 1));
   await Promise.race([once(peer.socket, "close"), peer.until(() => peer.over)]);
-  expect(peer.closes).toEqual([4502]);
+  expect(peer.closes).toEqual([4015]);
   await gone();
 });

@@ -20,6 +20,9 @@ export class PeerGateway {
   /** Cursors are `c<n>`: behind the n-th event of the log. */
   readonly log: string[] = [];
   connections = 0;
+  url = "";
+  /** Takes what comes and says nothing: as a network that swallows everything. */
+  deaf = false;
   auth: (token: string) => Record<string, unknown> = () => ({ ok: { conn: "con_1", role: "buyer", ping_ms: 25_000 } });
   sub: (command: Command) => Record<string, unknown> | undefined = () => undefined;
   readonly #server = new WebSocketServer({ noServer: true });
@@ -27,16 +30,14 @@ export class PeerGateway {
   readonly #subscribed = new Map<WebSocket, Set<string>>();
 
   async open(port = 0): Promise<this> {
+    this.#http.removeAllListeners("upgrade");
     this.#http.on("upgrade", (request, socket, head) =>
       this.#server.handleUpgrade(request, socket, head, (peer) => this.#serve(peer)),
     );
     this.#http.listen(port, "127.0.0.1");
     await once(this.#http, "listening");
+    this.url = `ws://127.0.0.1:${(this.#http.address() as AddressInfo).port}/v1/ws`;
     return this;
-  }
-
-  get url(): string {
-    return `ws://127.0.0.1:${(this.#http.address() as AddressInfo).port}/v1/ws`;
   }
 
   append(...names: string[]): void {
@@ -52,8 +53,13 @@ export class PeerGateway {
       socket.send(typeof message === "string" ? message : JSON.stringify(message));
   }
 
-  closeAll(code: number): void {
-    for (const socket of this.#server.clients) socket.close(code);
+  closeAll(code: number, reason = ""): void {
+    for (const socket of this.#server.clients) socket.close(code, reason);
+  }
+
+  /** Connections that are open now. */
+  get openNow(): number {
+    return this.#server.clients.size;
   }
 
   cutAll(): void {
@@ -73,8 +79,11 @@ export class PeerGateway {
     socket.on("message", (data: Buffer) => {
       const command = JSON.parse(data.toString()) as Command;
       this.commands.push(command);
-      if (command.op === "auth") socket.send(JSON.stringify({ id: command.id, ...this.auth(command.token!) }));
+      if (command.op === "auth" && !this.deaf)
+        socket.send(JSON.stringify({ id: command.id, ...this.auth(command.token!) }));
       if (command.op === "sub") this.#subscribe(socket, command);
+      if (command.op === "unsub") this.#subscribed.get(socket)?.delete(command.ch!);
+      if (["unsub", "ping"].includes(command.op) && !this.deaf) socket.send(JSON.stringify({ id: command.id, ok: {} }));
     });
   }
 
@@ -98,7 +107,7 @@ export class PeerGateway {
       ch: channel,
       c: `c${nth}`,
       e: this.log[nth - 1],
-      d: { id: `evt_${nth}`, type: this.log[nth - 1] },
+      d: { id: `evt_${nth}`, type: this.log[nth - 1], data: {} },
     });
   }
 }
