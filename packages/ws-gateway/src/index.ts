@@ -27,6 +27,7 @@ export type {
   Routed,
 } from "./channels/policy.js";
 export type { Session, SubscribeOptions, SubscribeResult } from "./channels/session.js";
-export type { GapReason, Opened } from "./channels/subscribe.js";
+export type { GapReason } from "./channels/beginning.js";
+export type { Opened } from "./channels/subscribe.js";
 export { httpServerOptions } from "./transport/http-server.js";
 export { refuseUpgrade, type UpgradeRefusal } from "./transport/upgrade.js";

@@ -3,7 +3,7 @@
 import { ERRORS, type ErrorCode } from "@outcry/protocol";
 import type { CursorKey } from "../channels/cursor.js";
 import type { Format } from "../channels/format.js";
-import type { Members } from "../presence/presence-views.js";
+import type { Members } from "../presence/presence-shown.js";
 import { textFrame } from "../transport/frame.js";
 import { OffsetCursors, splitOffset } from "./offset.js";
 

@@ -10,7 +10,7 @@ import type { SocketKind } from "../transport/accept-sockets.js";
 import { CLOSE, closeOfRefusal } from "../transport/close-codes.js";
 import type { SocketPeer, WireProtocol } from "../transport/socket-peer.js";
 import { type CentrifugoCommand, readCommands } from "./centrifugo-commands.js";
-import type { PresenceShown } from "../presence/presence-views.js";
+import type { PresenceShown } from "../presence/presence-shown.js";
 import { textFrame } from "../transport/frame.js";
 import { centrifugoFormat, clientsOf, errorFrame, pingFrame, replyFrame, UNRECOVERABLE } from "./centrifugo-format.js";
 import { splitOffset } from "./offset.js";

@@ -5,7 +5,7 @@ import { Allowance } from "../transport/allowance.js";
 import type { GatewayLimits } from "../limits.js";
 import type { Hints } from "../presence/hints.js";
 import type { Presence, Tracked } from "../presence/presence.js";
-import type { PresenceShown } from "../presence/presence-views.js";
+import type { PresenceShown } from "../presence/presence-shown.js";
 import type { Sink } from "./format.js";
 import type { Route } from "./policy.js";
 

@@ -2,7 +2,7 @@
 
 import type { Cursors } from "./cursor.js";
 import type { Hint } from "../presence/hints.js";
-import type { PresenceShown } from "../presence/presence-views.js";
+import type { PresenceShown } from "../presence/presence-shown.js";
 import type { RenderedEvent } from "./policy.js";
 
 export interface Format {

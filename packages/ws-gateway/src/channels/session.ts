@@ -1,7 +1,7 @@
 // What one principal has subscribed to on one sink: the verbs subscribe, resume and unsubscribe, whatever the wire protocol.
 
 import { type ErrorCode, isOutcryError, type JsonValue, type Log } from "@outcry/protocol";
-import type { PresenceShown } from "../presence/presence-views.js";
+import type { PresenceShown } from "../presence/presence-shown.js";
 import { Attendance, type AttendanceDeps, type Attended, NOT_SUBSCRIBED, type Refused } from "./attendance.js";
 import { type ChannelCommand, type CommandReply, isCommandName } from "./command.js";
 import type { Sink } from "./format.js";

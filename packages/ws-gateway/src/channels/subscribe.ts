@@ -2,27 +2,28 @@
 // The record is read page by page until the position is inside the ring; the rest of the ring and the joining of the live
 // group happen in one tick. So the ring is the buffer of every replay at once, and a ring that ran on means another page.
 
-import { isOutcryError, type Log, OutcryError } from "@outcry/protocol";
+import { isOutcryError, type Log } from "@outcry/protocol";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { GatewayLimits } from "../limits.js";
-import type { EventSource, SourceMessage } from "../log/event-source.js";
-import type { LiveLog, ResetReason } from "../log/live-log.js";
-import { eventsSince, type LookedFor, newestEvents } from "../log/look-back.js";
-import type { ReplayPage, ReplayPages } from "../log/replay.js";
-import type { ChannelHub, Group, Member } from "./channel-hub.js";
+import type { SourceMessage } from "../log/event-source.js";
+import type { ResetReason } from "../log/live-log.js";
+import type { ReplayPage } from "../log/replay.js";
+import {
+  type Beginning,
+  type BeginningDeps,
+  findBeginning,
+  type GapReason,
+  latestPosition,
+  type Seat,
+} from "./beginning.js";
+import type { Group, Member } from "./channel-hub.js";
 import type { Position } from "./cursor.js";
 import { EventFilter } from "./event-filter.js";
 import type { Sink } from "./format.js";
 import type { Route } from "./policy.js";
 import type { Wanted } from "./wanted.js";
 
-export interface SubscribeDeps {
-  readonly source: EventSource;
-  readonly liveLog: LiveLog;
-  readonly hub: ChannelHub;
-  readonly pages: ReplayPages;
+export interface SubscribeDeps extends BeginningDeps {
   readonly log: Log;
-  readonly limits: GatewayLimits;
 }
 
 export interface Opened {
@@ -33,9 +34,6 @@ export interface Opened {
   readonly recovered?: boolean;
   readonly reason?: GapReason;
 }
-
-/** `ahead`: the cursor is beyond the stream's own head. */
-export type GapReason = ResetReason | "ahead";
 
 export type OpenOutcome =
   | ({ readonly kind: "opened" } & Opened)
@@ -99,7 +97,7 @@ export class Subscription implements Member {
       announce(opened);
     };
     this.#generation = this.#deps.liveLog.generation;
-    const begin = await this.#begin(route);
+    const begin = await findBeginning(this.#deps, this.#seat(route));
     if (this.#closed) return outcome;
     if (begin.kind === "refused") return begin;
     if (begin.kind === "head") this.#goLive(() => tell(this.#head, begin.gap));
@@ -127,74 +125,8 @@ export class Subscription implements Member {
     this.#tellHead(this.group, head);
   }
 
-  async #begin(route: Route): Promise<Begin> {
-    const { cursor, from, rewind, mode } = this.#wanted;
-    const behind = cursor === undefined ? undefined : await this.#behind(route, cursor);
-    if (behind !== undefined && behind.kind !== "position") return behind;
-    if (mode === "latest") {
-      const position = await this.#latest();
-      const seen = behind?.position.seq ?? 0;
-      return { kind: "position", position: position.seq < seen ? behind!.position : position, goesOn: true };
-    }
-    if (behind !== undefined) return behind;
-    if (from === "start") return { kind: "position", position: { seq: 0, time: 0 }, goesOn: true };
-    if (rewind === undefined) return { kind: "head" };
-    const { position, whole } = await this.#deps.pages.run(async () =>
-      "count" in rewind
-        ? newestEvents(this.#deps, await this.#lookedFor(), rewind.count)
-        : eventsSince(this.#deps, Math.max(0, this.#head.time - rewind.ms)),
-    );
-    return { kind: "position", position, goesOn: true, whole };
-  }
-
-  async #behind(route: Route, cursor: string): Promise<Begin> {
-    const { hub, liveLog, pages, source, limits } = this.#deps;
-    const read = hub.cursorsOf(this.sink.format).read(hub.scope(route), cursor);
-    if (read.kind === "invalid") return { kind: "refused", code: "cursor_invalid" };
-    if (read.kind === "other_epoch") {
-      await this.#proveStream();
-      return { kind: "head", gap: { recovered: false, reason: "epoch" } };
-    }
-    const { position } = read;
-    if (position.seq <= liveLog.last) return { kind: "position", position, goesOn: false };
-    await this.#proveStream();
-    // Another process may be ahead of this one, but no process is ahead of the stream.
-    const newest = await pages.run(() => source.newestSeq());
-    if (!(await liveLog.reach(Math.min(position.seq, newest), limits.aheadMs)))
-      throw new OutcryError("dependency_unavailable", "this gateway is behind its stream");
-    if (position.seq > newest) return { kind: "head", gap: { recovered: false, reason: "ahead" } };
-    return { kind: "position", position, goesOn: false };
-  }
-
-  /** Behind which the newest event alone follows. */
-  async #latest(): Promise<Position> {
-    const wanted = await this.#lookedFor();
-    return (await this.#deps.pages.run(() => newestEvents(this.#deps, wanted, 1))).position;
-  }
-
-  async #lookedFor(): Promise<LookedFor> {
-    const { hub } = this.#deps;
-    const route = this.#route!;
-    const counts = (event: SourceMessage): boolean =>
-      hub.concerns(route, event.subject) && this.filter.passes(() => hub.render(route, event).type);
-    return { filter: await route.replayFilter(), counts };
-  }
-
-  /**
-   * Another process may know already that the stream was made anew. Until this one knows, its head is one of the lost stream: what it still
-   * had of that would come twice to whoever went live there.
-   */
-  async #proveStream(): Promise<void> {
-    const { liveLog, pages, source } = this.#deps;
-    const { last } = liveLog;
-    const head = await pages.run(() => source.head());
-    if (head.epoch === liveLog.epoch && head.lastSeq >= last) return;
-    liveLog.check();
-    throw new OutcryError("dependency_unavailable", "the stream is not the one that was heard");
-  }
-
   /** The first page, or the ring, decides whether everything is there; only then is it announced. */
-  async #replayFrom({ position, goesOn, whole = true }: Begin & { kind: "position" }, tell: Tell): Promise<void> {
+  async #replayFrom({ position, goesOn, whole = true }: Beginning & { kind: "position" }, tell: Tell): Promise<void> {
     this.#position = position;
     let isWhole = whole;
     for (;;) {
@@ -249,9 +181,13 @@ export class Subscription implements Member {
     return false;
   }
 
+  #seat(route: Route): Seat {
+    return { route, format: this.sink.format, wanted: this.#wanted, filter: this.filter };
+  }
+
   /** All but the newest event of what was not taken in time. */
   async #passOver(): Promise<void> {
-    const latest = await this.#latest();
+    const latest = await latestPosition(this.#deps, this.#seat(this.#route!));
     if (latest.seq > this.#position.seq) this.#position = latest;
   }
 
@@ -319,9 +255,3 @@ export class Subscription implements Member {
     return { seq: last, time: lastTime };
   }
 }
-
-type Begin =
-  | { readonly kind: "head"; readonly gap?: { recovered: false; reason: GapReason } }
-  /** `goesOn`: what is left of it follows where the beginning is gone. */
-  | { readonly kind: "position"; readonly position: Position; readonly goesOn: boolean; readonly whole?: boolean }
-  | { readonly kind: "refused"; readonly code: "cursor_invalid" };

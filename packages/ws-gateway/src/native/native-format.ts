@@ -4,7 +4,7 @@ import { ERRORS, type ErrorCode } from "@outcry/protocol";
 import type { CloseReason } from "../transport/close-codes.js";
 import type { Format } from "../channels/format.js";
 import type { Hint } from "../presence/hints.js";
-import type { Members, PresenceShown } from "../presence/presence-views.js";
+import type { Members, PresenceShown } from "../presence/presence-shown.js";
 import { textFrame } from "../transport/frame.js";
 import type { RenderedEvent } from "../channels/policy.js";
 

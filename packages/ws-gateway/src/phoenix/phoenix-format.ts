@@ -3,7 +3,7 @@
 
 import type { JsonValue } from "@outcry/protocol";
 import type { Format } from "../channels/format.js";
-import type { Members, PresenceShown } from "../presence/presence-views.js";
+import type { Members, PresenceShown } from "../presence/presence-shown.js";
 import { binaryFrame, textFrame } from "../transport/frame.js";
 
 /** One message as JSON text. `response` and `payload` are JSON themselves. */

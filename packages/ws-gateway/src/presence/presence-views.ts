@@ -3,15 +3,8 @@
 
 import type { Format, Sink } from "../channels/format.js";
 import type { GatewayLimits } from "../limits.js";
+import type { Members, PresenceShown } from "./presence-shown.js";
 import type { Meta, Roster, RosterEntry } from "./roster.js";
-
-export type Members = readonly (readonly [member: string, metas: readonly Meta[]])[];
-
-export type PresenceShown =
-  | { readonly kind: "state"; readonly members: Members }
-  | { readonly kind: "change"; readonly joins: Members; readonly leaves: Members }
-  /** Too many to name. */
-  | { readonly kind: "count"; readonly count: number };
 
 interface Viewer {
   /** The channel's key. */
