@@ -285,6 +285,12 @@ export const VARIABLES = [
   { key: "tlsCertFile", name: "OUTCRY_TLS_CERT_FILE", kind: "path", doc: "Certificate chain of the listener (PEM)." },
   { key: "tlsKeyFile", name: "OUTCRY_TLS_KEY_FILE", kind: "path", doc: "Private key of the listener (PEM)." },
   {
+    key: "gatewayPaths",
+    name: "OUTCRY_GATEWAY_PATHS",
+    kind: "text",
+    doc: "Other paths of the gateway's wire protocols, for example `phoenix=/realtime/websocket,stream=/events`; native, phoenix, centrifugo, longPoll, stream.",
+  },
+  {
     key: "wsAllowedOrigins",
     name: "OUTCRY_WS_ALLOWED_ORIGINS",
     kind: "list",

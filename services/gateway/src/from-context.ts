@@ -6,6 +6,7 @@ import { type Metrics, type ServiceContext, cursorSecretOf } from "@outcry/runti
 import { type GatewayObserver, cursorKeys } from "@outcry/ws-gateway";
 import { checkTapName, connectAs } from "./connect.js";
 import { createGateway, type Gateway } from "./create-gateway.js";
+import { GATEWAY_PATHS, readPaths } from "./paths.js";
 import { attachGateway, type SocketHost } from "./plugin.js";
 
 export interface GatewayHost extends Pick<SocketHost, "server"> {
@@ -17,7 +18,8 @@ export function gatewayFromContext(context: ServiceContext, app: GatewayHost): v
   const { lifecycle, metrics, log } = context;
   let gateway: Gateway | undefined;
   let connections: Connections | undefined;
-  attachGateway(app, () => gateway);
+  const { gatewayPaths } = context.config;
+  attachGateway(app, () => gateway, gatewayPaths === undefined ? GATEWAY_PATHS : readPaths(gatewayPaths));
   app.addHook("onReady", async () => {
     connections = await connect(context);
     gateway = gatewayOn(context, connections);

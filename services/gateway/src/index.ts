@@ -4,4 +4,5 @@ export { eventPublisher } from "./event-publisher.js";
 export { gatewayFromContext, type GatewayHost } from "./from-context.js";
 export type { Caller, ChannelKind } from "./channel-kinds.js";
 export { RIGHTS, type Rights, rightsOf } from "./rights.js";
-export { GATEWAY_PATHS, type GatewayPaths, gatewayPlugin, type SocketHost } from "./plugin.js";
+export { GATEWAY_PATHS, type GatewayPaths } from "./paths.js";
+export { gatewayPlugin, type SocketHost } from "./plugin.js";

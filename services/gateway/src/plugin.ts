@@ -6,17 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { refuseUpgrade, refusePollWhileStarting, refuseWhileStarting, type SocketProtocol } from "@outcry/ws-gateway";
 import type { Gateway } from "./create-gateway.js";
-
-/** Where each wire protocol is spoken. The clients of Phoenix and Centrifugo append or expect these by custom. */
-export const GATEWAY_PATHS = {
-  native: "/v1/ws",
-  phoenix: "/socket/websocket",
-  centrifugo: "/connection/websocket",
-  longPoll: "/socket/longpoll",
-  stream: "/v1/stream",
-} as const satisfies Record<SocketProtocol | "longPoll" | "stream", string>;
-
-export type GatewayPaths = Readonly<Record<keyof typeof GATEWAY_PATHS, string>>;
+import { GATEWAY_PATHS, type GatewayPaths } from "./paths.js";
 
 type OnUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 type OnRequest = (request: IncomingMessage, response: ServerResponse) => void;
