@@ -11,6 +11,7 @@ export type {
 export type { BroadcastOptions, BroadcastResult } from "./broadcast.js";
 export { type Client, type ClientOptions, createClient, type EndView } from "./create-client.js";
 export type { ChannelMessage, ConnectionState, EventsOptions, EventStream } from "./event-stream.js";
+export type { EventToPublish, GatewayClient } from "./gateway-admin.js";
 export type { FeedItem, FeedOptions } from "./event-feed.js";
 export { verifyWebhook, type WebhookHeaders, type VerifyOptions } from "./verify-webhook.js";
 export type { WebSocketConstructor, WebSocketLike } from "./gateway-session.js";

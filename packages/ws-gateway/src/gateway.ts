@@ -1,7 +1,8 @@
 // The engine of one process: one live log, one hub, many connections. It knows channels and cursors, nothing of intents.
 
-import { type Clock, type Log, OutcryError } from "@outcry/protocol";
+import { type Clock, type Log, newId, OutcryError } from "@outcry/protocol";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { hostname } from "node:os";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ChannelHub } from "./channels/channel-hub.js";
@@ -13,6 +14,8 @@ import { isAllowedOrigin } from "./transport/cors.js";
 import { CursorCodec, type CursorKey } from "./channels/cursor.js";
 import type { EventSource } from "./log/event-source.js";
 import type { Sink } from "./channels/format.js";
+import type { InspectedProcess } from "./inspect/inspect-peers.js";
+import { Inspection } from "./inspect/inspection.js";
 import { Hints } from "./presence/hints.js";
 import { Presence } from "./presence/presence.js";
 import { localBus, type ProcessBus } from "./presence/process-bus.js";
@@ -38,7 +41,9 @@ export interface GatewayDeps {
   readonly log: Log;
   readonly random?: () => number;
   readonly publisher?: EventPublisher;
-  /** To the other processes, for presence and hints. Default: there are none. */
+  /** Of this process, to operators. */
+  readonly name?: string;
+  /** To the other processes, for presence, hints and operators' questions. Default: there are none. */
   readonly bus?: ProcessBus;
   /** Origins of browsers that may connect, `*` for any; a request without Origin is no browser's and may always. */
   readonly allowedOrigins?: readonly string[];
@@ -55,6 +60,7 @@ export class GatewayEngine {
   readonly pages: ReplayPages;
   readonly #presence: Presence;
   readonly #hints: Hints;
+  readonly #inspection: Inspection;
   readonly counters = { accepted: 0, refused: 0 };
   readonly #deps: GatewayDeps;
   readonly #limits: GatewayLimits;
@@ -100,6 +106,7 @@ export class GatewayEngine {
       log,
       tell: (key, hint, client) => hub.tell(key, (format, channel) => format.hint(channel, hint), client),
     });
+    this.#inspection = new Inspection({ bus, limits, log, process: this.#inspected(deps.name ?? processName()) });
     this.#sessionDeps = {
       presence: this.#presence,
       hints: this.#hints,
@@ -123,7 +130,7 @@ export class GatewayEngine {
       ...common,
       random: deps.random ?? Math.random,
       allowedOrigins: deps.allowedOrigins ?? [],
-      onOpen: (stream) => this.#connections.set(stream.id, stream),
+      onOpen: (stream) => this.#onOpen(stream),
     };
     this.#acceptors = this.#acceptorsOf({ ...common, anonymous: this.#anonymous });
   }
@@ -135,6 +142,7 @@ export class GatewayEngine {
     this.hub.bind(this.liveLog.epoch);
     this.#presence.start();
     this.#hints.start();
+    this.#inspection.start();
     this.#started = true;
   }
 
@@ -207,6 +215,13 @@ export class GatewayEngine {
     return revoked.length;
   }
 
+  /** Ends one channel of principals that lost the right to it. */
+  revokeChannel(channel: string, isRevoked: (principal: Principal) => boolean): void {
+    for (const connection of this.#connections.values())
+      if (connection.principal !== undefined && isRevoked(connection.principal))
+        connection.endChannel(channel, "channel_forbidden");
+  }
+
   /** Sends everyone away, spread over `drainMs` with jittered advice, and stops. */
   async drain(drainMs: number = this.#limits.drainMs): Promise<void> {
     this.#draining = true;
@@ -228,6 +243,7 @@ export class GatewayEngine {
     clearInterval(this.#sweeping);
     this.liveLog.stop();
     for (const connection of this.#connections.values()) connection.end(CLOSE.restart);
+    this.#inspection.stop();
     this.#presence.stop();
     this.#hints.stop();
   }
@@ -236,13 +252,25 @@ export class GatewayEngine {
     const deps = {
       peers,
       unopenable: (request: IncomingMessage) => this.#unopenable(request),
-      onOpen: (peer: Peer) => void this.#connections.set(peer.id, peer),
+      onOpen: (peer: Peer) => this.#onOpen(peer),
       counters: this.counters,
     };
     return {
       native: new SocketAcceptor(deps, nativeSocket),
       phoenix: new SocketAcceptor(deps, phoenixSocket),
       centrifugo: new SocketAcceptor(deps, centrifugoSocket(this.#deps.cursorKeys)),
+    };
+  }
+
+  #inspected(name: string): InspectedProcess {
+    const { liveLog } = this;
+    return {
+      name,
+      peers: this.#connections,
+      get head() {
+        return liveLog.last;
+      },
+      kick: (peer) => peer.end(CLOSE.kicked),
     };
   }
 
@@ -263,6 +291,17 @@ export class GatewayEngine {
     return undefined;
   }
 
+  /** What was revoked between the look at its token and now has not met it. */
+  #onOpen(peer: Peer): void {
+    const { policy } = this.#deps;
+    const { principal, channels } = peer;
+    this.#connections.set(peer.id, peer);
+    if (principal === undefined) return;
+    if (policy.isRevoked?.(principal) === true) return peer.end(CLOSE.revoked);
+    for (const channel of channels)
+      if (policy.isRevoked?.(principal, channel) === true) peer.endChannel(channel, "channel_forbidden");
+  }
+
   #sweep(): void {
     for (const connection of this.#connections.values()) connection.sweep();
   }
@@ -272,3 +311,6 @@ export class GatewayEngine {
     this.#deps.observer?.closed(why?.code ?? "by_peer");
   }
 }
+
+/** Of the host and unique: a restarted process is another one. */
+const processName = (): string => `${hostname()}-${process.pid}-${newId("con").slice(-4)}`;

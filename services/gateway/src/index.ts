@@ -1,5 +1,4 @@
 export { createGateway, type CreateGatewayDeps, type Gateway } from "./create-gateway.js";
-export { eventPublisher } from "./event-publisher.js";
 export { gatewayFromContext, type GatewayHost } from "./from-context.js";
 export type { Caller, ChannelKind } from "./channel-kinds.js";
 export { RIGHTS, type Rights, rightsOf } from "./rights.js";
