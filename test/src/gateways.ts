@@ -80,7 +80,7 @@ export class GatewaySocket {
   }
 
   /** Throws with the code of a refusal. */
-  static async open({ url }: GatewayProcess, token: string): Promise<GatewaySocket> {
+  static async open({ url }: Pick<GatewayProcess, "url">, token: string): Promise<GatewaySocket> {
     const socket = new GatewaySocket(url);
     await once(socket.#ws, "open");
     const { err, ok } = await socket.command({ op: "auth", token });

@@ -1,8 +1,7 @@
 // The engine of one process: one live log, one hub, many connections. It knows channels and cursors, nothing of intents.
 
-import { type Clock, type Log, newId, OutcryError } from "@outcry/protocol";
+import { type Clock, type Log, OutcryError } from "@outcry/protocol";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { hostname } from "node:os";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ChannelHub } from "./channels/channel-hub.js";
@@ -14,7 +13,6 @@ import { isAllowedOrigin } from "./transport/cors.js";
 import { CursorCodec, type CursorKey } from "./channels/cursor.js";
 import type { EventSource } from "./log/event-source.js";
 import type { Sink } from "./channels/format.js";
-import type { InspectedProcess } from "./inspect/inspect-peers.js";
 import { Inspection } from "./inspect/inspection.js";
 import { Hints } from "./presence/hints.js";
 import { Presence } from "./presence/presence.js";
@@ -106,7 +104,7 @@ export class GatewayEngine {
       log,
       tell: (key, hint, client) => hub.tell(key, (format, channel) => format.hint(channel, hint), client),
     });
-    this.#inspection = new Inspection({ bus, limits, log, process: this.#inspected(deps.name ?? processName()) });
+    this.#inspection = new Inspection({ bus, limits, name: deps.name, peers: this.#connections, liveLog });
     this.#sessionDeps = {
       presence: this.#presence,
       hints: this.#hints,
@@ -262,18 +260,6 @@ export class GatewayEngine {
     };
   }
 
-  #inspected(name: string): InspectedProcess {
-    const { liveLog } = this;
-    return {
-      name,
-      peers: this.#connections,
-      get head() {
-        return liveLog.last;
-      },
-      kick: (peer) => peer.end(CLOSE.kicked),
-    };
-  }
-
   /** Why nobody may connect now, or not from this origin. */
   #unopenable({ headers }: IncomingMessage): UpgradeRefusal | undefined {
     const { allowedOrigins = [] } = this.#deps;
@@ -311,6 +297,3 @@ export class GatewayEngine {
     this.#deps.observer?.closed(why?.code ?? "by_peer");
   }
 }
-
-/** Of the host and unique: a restarted process is another one. */
-const processName = (): string => `${hostname()}-${process.pid}-${newId("con").slice(-4)}`;

@@ -1,6 +1,8 @@
 // What a process tells operators of its connections. Never a credential: a principal is named by what it is.
 
 import { type ConnectionSummary, type ConnectionView, type SubscriptionView, toRfc3339 } from "@outcry/protocol";
+import type { LiveLog } from "../log/live-log.js";
+import { CLOSE } from "../transport/close-codes.js";
 import type { Peer } from "../transport/peer.js";
 import type { ConnectionFilter, InspectAnswer, InspectQuestion } from "./inspect-wire.js";
 
@@ -16,10 +18,7 @@ export interface PeerState {
 export interface InspectedProcess {
   readonly name: string;
   readonly peers: ReadonlyMap<string, Peer>;
-  /** Last sequence of the live log. */
-  readonly head: number;
-  /** Ends it for good. */
-  kick(peer: Peer): void;
+  readonly liveLog: Pick<LiveLog, "last">;
 }
 
 export function answerInspection(process: InspectedProcess, question: InspectQuestion): InspectAnswer {
@@ -28,7 +27,7 @@ export function answerInspection(process: InspectedProcess, question: InspectQue
   const peer = process.peers.get(question.id);
   if (peer === undefined) return { process: process.name, kind };
   const connection = viewOf(process, peer);
-  if (kind === "kick") process.kick(peer);
+  if (kind === "kick") peer.end(CLOSE.kicked);
   return { process: process.name, kind, connection };
 }
 
@@ -72,5 +71,5 @@ function summaryOf({ name }: InspectedProcess, peer: Peer): ConnectionSummary {
 }
 
 function viewOf(process: InspectedProcess, peer: Peer): ConnectionView {
-  return { ...summaryOf(process, peer), head: process.head, subscriptions: [...peer.inspect().subscriptions] };
+  return { ...summaryOf(process, peer), head: process.liveLog.last, subscriptions: [...peer.inspect().subscriptions] };
 }

@@ -1,6 +1,7 @@
 // This process's ear for operators' questions: says that it is there, and answers what it is asked.
 
-import type { Log } from "@outcry/protocol";
+import { hostname } from "node:os";
+import { newId } from "@outcry/protocol";
 import type { GatewayLimits } from "../limits.js";
 import type { ProcessBus } from "../presence/process-bus.js";
 import { answerInspection, type InspectedProcess } from "./inspect-peers.js";
@@ -9,16 +10,21 @@ import { decodeAsk, encodeInspect, type InspectAnswer, INSPECT_SUBJECTS, type Pr
 export interface InspectionDeps {
   readonly bus: ProcessBus;
   readonly limits: GatewayLimits;
-  readonly log: Log;
-  readonly process: InspectedProcess;
+  /** Of the process. Default: one that tells its host and is unique. */
+  readonly name: string | undefined;
+  readonly peers: InspectedProcess["peers"];
+  readonly liveLog: InspectedProcess["liveLog"];
 }
 
 export class Inspection {
   readonly #deps: InspectionDeps;
+  readonly #process: InspectedProcess;
   readonly #stopping: (() => void)[] = [];
 
   constructor(deps: InspectionDeps) {
+    const { peers, liveLog, name = processName() } = deps;
     this.#deps = deps;
+    this.#process = { name, peers, liveLog };
   }
 
   start(): void {
@@ -41,12 +47,11 @@ export class Inspection {
   #hear(data: Uint8Array): void {
     const asked = decodeAsk(data);
     if (asked?.kind === "who") this.#sayHere();
-    else if (asked !== undefined)
-      this.#say(INSPECT_SUBJECTS.answer(asked.ask), answerInspection(this.#deps.process, asked));
+    else if (asked !== undefined) this.#say(INSPECT_SUBJECTS.answer(asked.ask), answerInspection(this.#process, asked));
   }
 
   #sayHere(more: Pick<ProcessHere, "gone"> = {}): void {
-    this.#say(INSPECT_SUBJECTS.here, { process: this.#deps.process.name, ...more });
+    this.#say(INSPECT_SUBJECTS.here, { process: this.#process.name, ...more });
   }
 
   /** Lost when the connection is: the asker then counts this process as silent. */
@@ -54,3 +59,6 @@ export class Inspection {
     if (this.#deps.bus.up) this.#deps.bus.publish(subject, encodeInspect(message));
   }
 }
+
+/** A restarted process is another one. */
+const processName = (): string => `${hostname()}-${process.pid}-${newId("con").slice(-4)}`;

@@ -20,6 +20,7 @@ const AHEAD_MAX_S = 30; // half of what verifiers tolerate in a token's date
 const KEPT_MS = LIMITS.revocationsKeptMs;
 const LIVING_MS = LIMITS.buyerTokenMs + LIMITS.clockSkewMs;
 const WRITE_ATTEMPTS_MAX = 20;
+const AT_ONCE = 100; // deletions: a request waits for no more
 const SWEEP_EVERY_MS = 3_600_000;
 
 type Entry = StoredBuyerRights["revoked"][number];
@@ -81,7 +82,7 @@ export function listRevocations(
 /** Deletes what is kept no longer, now and every hour. Returns the way to stop. */
 export function keepSweepingRights(book: AccessBook, log: Log): () => void {
   const sweep = (): void => {
-    removeOld(book, [...book.buyerRights.all()], KEPT_MS).catch((error: unknown) =>
+    removeOld(book, [...book.buyerRights.all()], KEPT_MS, Infinity).catch((error: unknown) =>
       log.warn({ error: String(error) }, "old revocations are not deleted yet"),
     );
   };
@@ -120,7 +121,7 @@ function others(former: readonly Entry[], { channel }: Entry, nowMs: number): En
 async function makeRoom(book: AccessBook, backendId: string): Promise<void> {
   const own = [...book.buyerRights.all()].filter(([, { value }]) => value.backend_id === backendId);
   if (own.length < LIMITS.revocationsPerBackendMax) return;
-  if ((await removeOld(book, own, LIVING_MS)) === 0)
+  if ((await removeOld(book, own, LIVING_MS, AT_ONCE)) === 0)
     throw new OutcryError(
       "rate_limited",
       `Rights of ${LIMITS.revocationsPerBackendMax} buyers were revoked within minutes.`,
@@ -132,10 +133,14 @@ async function removeOld(
   { buyerRights, clock }: AccessBook,
   records: readonly [string, { value: StoredBuyerRights; revision: number }][],
   ageMs: number,
+  countMax: number,
 ): Promise<number> {
   const nowMs = clock.now();
-  const old = records.filter(([, { value }]) => value.revoked.every((entry) => isOlder(entry, nowMs, ageMs)));
-  for (const [id, { revision }] of old) await buyerRights.delete(id, revision);
+  const old = records
+    .filter(([, { value }]) => value.revoked.every((entry) => isOlder(entry, nowMs, ageMs)))
+    .slice(0, countMax);
+  for (let at = 0; at < old.length; at += AT_ONCE)
+    await Promise.all(old.slice(at, at + AT_ONCE).map(([id, { revision }]) => buyerRights.delete(id, revision)));
   return old.length;
 }
 

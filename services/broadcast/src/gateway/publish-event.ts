@@ -80,7 +80,7 @@ function requireShape(
   topic: string,
 ) {
   if (named !== undefined && named !== topic) throw wrong("channel_invalid", "/topic", "is not the channel's own");
-  if (type in EVENTS) throw wrong("event_type_reserved", "/type", "is written by the service alone");
+  if (Object.hasOwn(EVENTS, type)) throw wrong("event_type_reserved", "/type", "is written by the service alone");
   if (!PUBLISHABLE_TYPES.includes(type))
     throw wrong("validation_failed", "/type", `must be one of ${PUBLISHABLE_TYPES.join(", ")}`);
   // Derived ids are how the pipeline finds its own events again: one that is foreign would pass for them.
