@@ -24,6 +24,7 @@ import {
 } from "@outcry/protocol";
 import { generateKey, publicJwk, signEnvelope } from "@outcry/signing";
 import { type Backend, backendOf } from "./api-calls.js";
+import { type GatewayProcess, GatewaySocket, startGateway } from "./gateways.js";
 import { eventually, inMs, type Market, type Registered, startMarket } from "./in-process.js";
 import { connectRaw, type RawNode } from "./raw-node.js";
 import { repository } from "./workspaces.js";
@@ -37,6 +38,7 @@ interface Shown {
 }
 
 let market: Market;
+let gateway: GatewayProcess;
 let backend: Backend;
 let folder: string;
 let page: string;
@@ -47,6 +49,7 @@ let lastReplay: string | undefined;
 let shown: Shown[];
 let operations: string[];
 const keys: Partial<Record<Role, string>> = {};
+const sockets: GatewaySocket[] = [];
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "outcry-test-docs-"));
@@ -56,6 +59,7 @@ beforeAll(async () => {
     attemptsMax: 1,
     webhooks: { resolve: async () => ["127.0.0.1"] }, // shop.example is nobody: nothing leaves this machine
   });
+  gateway = await startGateway(market);
   [steady, away] = [(await connectRaw(market)).acksAll(), await connectRaw(market)];
   for (const role of ["operator", "admin"] as const)
     keys[role] = (await market.admin<ApiKeyCreated>("POST", "/v1/api-keys", { role, name: role })).body.secret;
@@ -70,6 +74,8 @@ beforeAll(async () => {
   );
 });
 afterAll(async () => {
+  for (const socket of sockets) await socket.close();
+  await gateway?.stop();
   await market?.stop();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -122,6 +128,11 @@ const MAKERS: Readonly<Record<string, () => Promise<string>>> = {
   WEBHOOK_ID: async () =>
     (await backend.call<{ id: string }>("POST", "/v1/webhooks", { url: "https://shop.example/outcry" })).body.id,
   LETTER_ID: () => deadLetter(),
+  CONNECTION_ID: async () => {
+    const socket = await GatewaySocket.open(gateway, keys.backend!);
+    sockets.push(socket);
+    return socket.id;
+  },
   REPLAY_ID: () => slowReplay(),
 };
 

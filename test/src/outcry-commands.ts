@@ -37,7 +37,7 @@ export class CliWorld {
     this.admin = createClient({ url: stack.url, apiKey: stack.adminKey!, WebSocket });
   }
 
-  static async start(): Promise<CliWorld> {
+  static async start(moreEnv: Record<string, string> = {}): Promise<CliWorld> {
     const dataDir = newDataDir();
     const server = (name: string, fallback: string) => ({
       path: process.env[name] ?? fallback,
@@ -47,7 +47,7 @@ export class CliWorld {
     const stack = await startStack({
       dataDir,
       ports: { http: 0, nats: 0, redis: 0 },
-      env: { OUTCRY_LOG_LEVEL: "error", OUTCRY_WEBHOOK_ALLOW_PRIVATE: "true" },
+      env: { OUTCRY_LOG_LEVEL: "error", OUTCRY_WEBHOOK_ALLOW_PRIVATE: "true", ...moreEnv },
       find: async () => ({
         natsServer: server("OUTCRY_NATS_SERVER", "nats-server"),
         redisServer: server("OUTCRY_REDIS_SERVER", "redis-server"),

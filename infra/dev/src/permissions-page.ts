@@ -36,8 +36,9 @@ exist for that role.
 
 const SUBJECTS_NOTE = `
 \`pub\` may publish, \`sub\` may subscribe. Users: **service** (broadcast, intake), **replies** (answers nodes inside \`_INBOX.\` and nowhere
-else), **gateway** (reads the live events and the access bucket, talks presence and hints with its own kind), **system** (settings and revocations), **node** (on its own subjects)
-and **other node** (the same user on another node's subjects: nothing). A tap (docs/regions.md) has a gateway user and a keeper of its own.
+else), **gateway** (reads the live events and the access bucket, talks presence, hints and operators' questions with its own kind), **system** (settings and
+revocations), **node** (on its own subjects) and **other node** (the same user on another node's subjects: nothing). A tap (docs/regions.md) has a
+gateway user and a keeper of its own.
 `;
 
 export function permissionsPage(routes: RouteTable): string {
@@ -96,6 +97,8 @@ function subjectsOf(token: string): [name: string, subject: string][] {
     ["events", EVENT_SUBJECTS],
     ["commands of channel kinds", "cmd.kind.command"],
     ["presence", "pres.roster"],
+    ["operators' questions", "pres.inspect.ask"],
+    ["their answers", `pres.answer.${token}`],
     ["hints", "hint.channel"],
     ["live events", `${livePrefix("region")}.${EVENT_SUBJECTS}`],
     ["a node's inbox", `${nodeInboxPrefix(token)}.reply`],

@@ -22,6 +22,7 @@ import type {
   TokenCreated,
   TokenRequest,
 } from "@outcry/protocol";
+import { type GatewayClient, gatewayClient } from "./gateway-admin.js";
 import { call, type HttpDeps, type HttpRequest, queryOf } from "./http.js";
 
 export interface Page<T> {
@@ -75,6 +76,7 @@ export interface AdminClient {
   readonly replays: ReplaysClient;
   readonly nodes: NodesClient;
   readonly signingKeys: SigningKeysClient;
+  readonly gateway: GatewayClient;
 }
 
 /** The service's own keys (ADR-9). */
@@ -125,6 +127,7 @@ export function adminClient(http: HttpDeps): AdminClient {
       resume: (id) => change("POST", `${node(id)}/resume`, {}),
       remove: (id) => remove(node(id)),
     },
+    gateway: gatewayClient(http),
     signingKeys: {
       list: () => get("/v1/signing-keys"),
       rotate: ({ leadMs } = {}) => create("/v1/signing-keys", leadMs === undefined ? {} : { lead_ms: leadMs }),

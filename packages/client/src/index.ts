@@ -10,6 +10,7 @@ export type {
 } from "./admin.js";
 export type { BroadcastOptions, BroadcastResult } from "./broadcast.js";
 export { type Client, type ClientOptions, createClient, type EndView } from "./create-client.js";
+export type { EventToPublish, GatewayClient } from "./gateway-admin.js";
 export type { FeedItem, FeedOptions } from "./event-feed.js";
 export { verifyWebhook, type WebhookHeaders, type VerifyOptions } from "./verify-webhook.js";
 export * from "./realtime/index.js";

@@ -131,6 +131,8 @@ export const ERRORS = {
   frame_invalid: row(6004, 400, false, "The frame is not a known operation.", "See the protocol page of the gateway."),
   subscription_limit: row(6005, 429, false, "Too many subscriptions on one connection.", "Use a wider channel or another connection."),
   cursor_gone: row(6006, 410, false, "Events behind this cursor are no longer kept, or the event log was made anew.", "Read the state of your intents, then go on without `after` from the oldest event kept."),
+  connection_not_found: row(6007, 404, false, "No process of the gateway has this connection.", "Take the id from GET /v1/gateway/connections; it may have ended."),
+  event_type_reserved: row(6008, 403, false, "Events of this type are written by the service alone.", "Publish the types that docs/gateway-operations.md lists."),
 
   // 9xxx: infrastructure
   dependency_unavailable: row(9001, 503, true, "A system that this needs does not answer.", "Repeat the same request after Retry-After: the same Idempotency-Key, the same signed bytes."),

@@ -204,6 +204,9 @@ export const EVENT_BACKBONE = [
   "REPUTATION_UPDATED",
 ] as const;
 
+/** What others than the service may publish: the rest of the backbone, which nothing of the service writes. */
+export const PUBLISHABLE_TYPES: readonly string[] = EVENT_BACKBONE.filter((type) => !(type in EVENTS));
+
 export const END_EVENTS = {
   closed: "INTENT_CLOSED",
   expired: "INTENT_EXPIRED",

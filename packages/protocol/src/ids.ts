@@ -19,7 +19,8 @@ export type IdPrefix =
   | "msg"
   | "con"
   | "rpl"
-  | "whk";
+  | "whk"
+  | "rvk";
 
 /** A fresh, time-ordered id such as `int_01k…`. */
 export function newId(prefix: IdPrefix, clock?: Clock): string {
@@ -58,6 +59,10 @@ export const receiptId = (intent: string, node: string): string => derivedId("rc
 /** 128 bits in Crockford's base32: 26 characters, of which the first holds three bits. */
 export const ID_SUFFIX = "[0-7][0-9a-hjkmnp-tv-z]{25}";
 const SUFFIX = new RegExp(`^${ID_SUFFIX}$`);
+
+/** One that newId() makes: of time and chance, never derived from what others know. */
+export const isFreshId = (prefix: IdPrefix, text: unknown): text is string =>
+  isId(prefix, text) && TypeID.fromString(text).toUUID()[14] === "7"; // RFC 9562 §4.2: the version
 
 export function isId(prefix: IdPrefix, text: unknown): text is string {
   return typeof text === "string" && text.startsWith(`${prefix}_`) && SUFFIX.test(text.slice(prefix.length + 1));

@@ -47,7 +47,10 @@ export const LIMITS = {
   quoteWindowMinMs: 100, // below a round trip nobody can answer
   quoteWindowMaxMs: DAY, // an open intent is kept in Redis; INTENTS keeps 7 days
   clockSkewMs: 60 * SECOND, // `created` may be this far ahead; `expires` has no tolerance
-  buyerTokenMs: 15 * MINUTE, // it cannot be revoked, so it dies soon
+  buyerTokenMs: 15 * MINUTE, // it opens what its backend may have changed its mind about, so it dies soon
+  revocationsKeptMs: 7 * DAY, // of a buyer's rights, for whoever asks who did it; gateways need them for a token's life
+  revocationsPerBuyerMax: 64, // channels of one buyer: two tokens' worth; beyond it everything is revoked at once
+  revocationsPerBackendMax: 10_000, // buyers of a backend: some MB of the bucket that keys are in
   inviteMs: 7 * DAY, // a person has to pass it on
   signingKeyLeadMs: 5 * MINUTE, // a new key is published so long before it signs: JWKS is cached for it
   signingKeyKeptMs: 31 * DAY, // public after its last signature: the quotes that answer its intents are kept for 30

@@ -3,7 +3,7 @@
 import Type, { type Static } from "typebox";
 import { Timestamp } from "./envelope.js";
 import { Event } from "./event.js";
-import { EVENTS, type EventType } from "./events.js";
+import { EVENTS, type EventType, PUBLISHABLE_TYPES } from "./events.js";
 import { EventId, WebhookId } from "./id-schemas.js";
 import { LIMITS } from "./limits.js";
 
@@ -19,7 +19,10 @@ export const EventPage = Type.Object({
 export type EventPage = Static<typeof EventPage>;
 
 const Url = Type.String({ minLength: 1, maxLength: LIMITS.webhookUrlCharsMax });
-const Types = Type.Array(Type.Enum(EVENT_TYPES), { uniqueItems: true, description: "empty: every type" });
+const Types = Type.Array(Type.Enum([...EVENT_TYPES, ...PUBLISHABLE_TYPES]), {
+  uniqueItems: true,
+  description: "empty: every type",
+});
 const Description = Type.String({ maxLength: 200 });
 
 export const WebhookRequest = Type.Object({

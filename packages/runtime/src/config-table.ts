@@ -295,7 +295,7 @@ export const VARIABLES = [
     name: "OUTCRY_WS_ALLOWED_ORIGINS",
     kind: "list",
     default: "",
-    doc: "Origins whose pages may open a WebSocket, separated by commas.",
+    doc: "Origins whose pages may open sockets and streams and call the HTTP API (CORS), separated by commas; `*` for any.",
   },
   {
     key: "shutdownGraceMs",

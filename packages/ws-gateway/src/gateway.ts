@@ -14,6 +14,7 @@ import { isAllowedOrigin } from "./transport/cors.js";
 import { CursorCodec, type CursorKey } from "./channels/cursor.js";
 import type { EventSource } from "./log/event-source.js";
 import type { Sink } from "./channels/format.js";
+import { Inspection } from "./inspect/inspection.js";
 import { Hints } from "./presence/hints.js";
 import { Presence } from "./presence/presence.js";
 import { localBus, type ProcessBus } from "./presence/process-bus.js";
@@ -39,7 +40,9 @@ export interface GatewayDeps {
   readonly log: Log;
   readonly random?: () => number;
   readonly publisher?: EventPublisher;
-  /** To the other processes, for presence and hints. Default: there are none. */
+  /** Of this process, to operators. */
+  readonly name?: string;
+  /** To the other processes, for presence, hints and operators' questions. Default: there are none. */
   readonly bus?: ProcessBus;
   /** Origins of browsers that may connect, `*` for any; a request without Origin is no browser's and may always. */
   readonly allowedOrigins?: readonly string[];
@@ -56,6 +59,7 @@ export class GatewayEngine {
   readonly pages: ReplayPages;
   readonly #presence: Presence;
   readonly #hints: Hints;
+  readonly #inspection: Inspection;
   readonly counters = { accepted: 0, refused: 0 };
   readonly #deps: GatewayDeps;
   readonly #limits: GatewayLimits;
@@ -102,6 +106,7 @@ export class GatewayEngine {
       log,
       tell: (key, hint, client) => hub.tell(key, (format, channel) => format.hint(channel, hint), client),
     });
+    this.#inspection = new Inspection({ bus, limits, name: deps.name, peers: this.#connections, liveLog });
     this.#sessionDeps = {
       presence: this.#presence,
       hints: this.#hints,
@@ -125,12 +130,12 @@ export class GatewayEngine {
       ...common,
       random: deps.random ?? Math.random,
       allowedOrigins: deps.allowedOrigins ?? [],
-      onOpen: (stream) => this.#connections.set(stream.id, stream),
+      onOpen: (stream) => this.#onOpen(stream),
     };
     this.#longPolls = new LongPolls({
       ...common,
       allowedOrigins: deps.allowedOrigins ?? [],
-      onOpen: (peer) => this.#connections.set(peer.id, peer),
+      onOpen: (peer) => this.#onOpen(peer),
     });
     this.#acceptors = this.#acceptorsOf({ ...common, anonymous: this.#anonymous });
   }
@@ -142,6 +147,7 @@ export class GatewayEngine {
     this.hub.bind(this.liveLog.epoch);
     this.#presence.start();
     this.#hints.start();
+    this.#inspection.start();
     this.#started = true;
   }
 
@@ -224,6 +230,13 @@ export class GatewayEngine {
     return revoked.length;
   }
 
+  /** Ends one channel of principals that lost the right to it. */
+  revokeChannel(channel: string, isRevoked: (principal: Principal) => boolean): void {
+    for (const connection of this.#connections.values())
+      if (connection.principal !== undefined && isRevoked(connection.principal))
+        connection.endChannel(channel, "channel_forbidden");
+  }
+
   /** Sends everyone away, spread over `drainMs` with jittered advice, and stops. */
   async drain(drainMs: number = this.#limits.drainMs): Promise<void> {
     this.#draining = true;
@@ -245,6 +258,7 @@ export class GatewayEngine {
     clearInterval(this.#sweeping);
     this.liveLog.stop();
     for (const connection of this.#connections.values()) connection.end(CLOSE.restart);
+    this.#inspection.stop();
     this.#presence.stop();
     this.#hints.stop();
   }
@@ -253,7 +267,7 @@ export class GatewayEngine {
     const deps = {
       peers,
       unopenable: (request: IncomingMessage) => this.#unopenable(request),
-      onOpen: (peer: Peer) => void this.#connections.set(peer.id, peer),
+      onOpen: (peer: Peer) => this.#onOpen(peer),
       counters: this.counters,
     };
     return {
@@ -278,6 +292,17 @@ export class GatewayEngine {
     if (!isAllowedOrigin(origin, allowedOrigins))
       return { status: 403, code: "permission_denied", detail: "this Origin is not allowed" };
     return undefined;
+  }
+
+  /** What was revoked between the look at its token and now has not met it. */
+  #onOpen(peer: Peer): void {
+    const { policy } = this.#deps;
+    const { principal, channels } = peer;
+    this.#connections.set(peer.id, peer);
+    if (principal === undefined) return;
+    if (policy.isRevoked?.(principal) === true) return peer.end(CLOSE.revoked);
+    for (const channel of channels)
+      if (policy.isRevoked?.(principal, channel) === true) peer.endChannel(channel, "channel_forbidden");
   }
 
   #sweep(): void {

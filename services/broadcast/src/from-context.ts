@@ -55,6 +55,7 @@ export async function broadcastFromContext(
     cursorKeys: cursorKeys(cursorSecretOf(config)),
     webhooks: webhookOptions(config),
     metrics: pipelineMetrics(metrics),
+    allowedOrigins: config.wsAllowedOrigins,
     onAnswered: ({ route, status, seconds }) =>
       metrics.observe("outcry_http_request_seconds", { route, status: String(status) }, seconds),
     ...(tls === undefined ? {} : { tls }),
@@ -70,10 +71,14 @@ export async function broadcastFromContext(
 
 function mountOps({ app }: BroadcastService, context: ServiceContext): void {
   for (const { path: url, handler } of opsRoutes(context)) {
-    app.get(url, { config: { roles: "public" }, schema: { hide: true } }, async (_request, reply) => {
-      const { status, contentType, body } = await handler();
-      return reply.code(status).type(contentType).serializer(String).send(body);
-    });
+    app.get(
+      url,
+      { config: { roles: "public", forMachines: true }, schema: { hide: true } },
+      async (_request, reply) => {
+        const { status, contentType, body } = await handler();
+        return reply.code(status).type(contentType).serializer(String).send(body);
+      },
+    );
   }
 }
 

@@ -5,9 +5,10 @@ import { type AuthFolder, type Backbone, createRevoker } from "@outcry/backbone"
 import { type Platform, type PlatformOptions, connectPlatform } from "@outcry/delivery";
 import { createNonces } from "@outcry/jobs";
 import { LIMITS, type SignedAcks, STREAMS, SUBJECTS } from "@outcry/protocol";
-import { CursorCodec, type CursorKey } from "@outcry/ws-gateway";
+import { CursorCodec, type CursorKey, natsPublisher } from "@outcry/ws-gateway";
 import { amendIntent } from "./amend-intent.js";
 import { createAccessBook } from "./access/access-book.js";
+import { keepSweepingRights } from "./access/buyer-rights.js";
 import { claimAdminKey } from "./access/api-keys.js";
 import { createBackendLimits } from "./backend-limits.js";
 import type { KeyStore } from "./access/key-store.js";
@@ -20,10 +21,13 @@ import type { RouteTable } from "./http/route-table.js";
 import { amendmentRoutes } from "./http/routes/amendments.js";
 import { explainRoutes } from "./http/routes/explain.js";
 import { deadLetterRoutes } from "./http/routes/dead-letters.js";
+import { channelEventRoutes } from "./http/routes/channel-events.js";
+import { gatewayConnectionRoutes } from "./http/routes/gateway-connections.js";
 import { eventRoutes } from "./http/routes/events.js";
 import { intentRoutes } from "./http/routes/intents.js";
 import { replayRoutes } from "./http/routes/replays.js";
 import { webhookRoutes } from "./http/routes/webhooks.js";
+import { GatewayProcesses } from "./gateway/gateway-processes.js";
 import type { PipelineMetrics } from "./metrics.js";
 import { startPipeline } from "./pipeline.js";
 import { NO_QUOTAS, type Quotas } from "./quotas.js";
@@ -58,6 +62,7 @@ export interface BroadcastOptions {
   cursorKeys: readonly CursorKey[];
   webhooks: WebhookOptions;
   metrics: PipelineMetrics;
+  allowedOrigins?: AppDeps["allowedOrigins"];
   onAnswered?: AppDeps["onAnswered"];
   tls?: AppDeps["tls"];
 }
@@ -133,6 +138,7 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
     natsUrls: options.natsUrls,
     callerLimits,
     ownsIntent: async (backendId, intentId) => (await book.get(intentId))?.record.backend_id === backendId,
+    ...(options.allowedOrigins ? { allowedOrigins: options.allowedOrigins } : {}),
     ...(options.onAnswered ? { onAnswered: options.onAnswered } : {}),
     ...(options.tls ? { tls: options.tls } : {}),
   });
@@ -181,6 +187,17 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
   deadLetterRoutes(app, letterDeps);
   const cursors = new CursorCodec(options.cursorKeys);
   eventRoutes(app, { backbone, cursors, region: options.platform.region, stopping: stopping.signal });
+  const stopSweeping = keepSweepingRights(access, log);
+  const gateways = new GatewayProcesses(backbone);
+  gatewayConnectionRoutes(app, { gateways, log });
+  channelEventRoutes(app, {
+    backbone,
+    publisher: natsPublisher({ backbone }),
+    book,
+    nodeExists: (id) => registry.get(id) !== undefined,
+    requireRoom: () => room.requireRoom(),
+    clock,
+  });
   const webhooks = startWebhooks(platform, access, options.webhooks, options.metrics.webhookAttempt);
   webhookRoutes(app, webhooks.routes);
 
@@ -212,6 +229,8 @@ export async function startBroadcast(options: BroadcastOptions): Promise<Broadca
       await Promise.all([limits.stop(), callerLimits.stop()]);
       room.stop();
       trimmer.stop();
+      gateways.close();
+      stopSweeping();
       await signingKeys.stop();
       registry.close();
       revocations.close();

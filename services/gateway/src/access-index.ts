@@ -1,10 +1,11 @@
-// KV `access` as the gateway needs it: API keys, the service's public keys, and which nodes' tokens are void. Read only; the broadcast
+// KV `access` as the gateway needs it: API keys, the service's public keys, and whose tokens are void. Read only; the broadcast
 // service writes it. Followed live, so a revoked key is known within a second.
 
 import { timingSafeEqual } from "node:crypto";
 import type { Bucket, BucketEntry, Watching } from "@outcry/backbone";
-import { check, isId, type Log, parseRfc3339, PublicKey, sha256, Timestamp } from "@outcry/protocol";
+import { check, type Clock, isId, type Log, parseRfc3339, PublicKey, sha256, Timestamp } from "@outcry/protocol";
 import { checkPublicJwk, type KeySource, type VerificationKey } from "@outcry/signing";
+import { BuyerRecord, RevokedBuyers } from "./revoked-buyers.js";
 import Type, { type Static, type TSchema } from "typebox";
 
 const ApiKey = Type.Object({
@@ -20,23 +21,32 @@ const SigningKeyRecord = Type.Object({ ...PublicKey.properties, revoked: Type.Op
 
 const Revocation = Type.Object({ node_id: Type.String(), at: Timestamp });
 
-const KEYS = { apiKey: "api-key.", signingKey: "signing-key.", revocation: "revocation." } as const;
+const KEYS = {
+  apiKey: "api-key.",
+  signingKey: "signing-key.",
+  revocation: "revocation.",
+  buyer: "buyer-rights.",
+} as const;
 
 export interface AccessIndexDeps {
   /** KV `access`. */
   readonly bucket: Bucket;
   /** `iss` of tokens and owner of the service's keys. */
   readonly serviceId: string;
+  readonly clock: Clock;
   readonly log: Log;
   readonly onKeyRevoked: (keyId: string) => void;
   /** Tokens that it signed are void. */
   readonly onSigningKeyRevoked: (kid: string) => void;
   /** Its tokens issued until then are void. */
   readonly onNodeRevoked: (nodeId: string, untilMs: number) => void;
+  /** Rights of this buyer were taken back: `revokedBuyers` says which. */
+  readonly onBuyerRevoked: (record: BuyerRecord) => void;
 }
 
 export class AccessIndex {
   readonly signingKeys: KeySource = { find: (kid) => this.#signingKeys.get(kid) };
+  readonly revokedBuyers: RevokedBuyers;
   readonly #deps: AccessIndexDeps;
   readonly #apiKeys = new Map<string, ApiKey>();
   readonly #signingKeys = new Map<string, VerificationKey>();
@@ -47,6 +57,7 @@ export class AccessIndex {
 
   constructor(deps: AccessIndexDeps) {
     this.#deps = deps;
+    this.revokedBuyers = new RevokedBuyers(deps.clock);
   }
 
   /** Resolves when the whole bucket has been read. */
@@ -86,6 +97,7 @@ export class AccessIndex {
     else if (entry.key.startsWith(KEYS.signingKey))
       this.#takeSigningKey(entry.key.slice(KEYS.signingKey.length), entry);
     else if (entry.key.startsWith(KEYS.revocation) && !entry.deleted) this.#takeRevocation(entry);
+    else if (entry.key.startsWith(KEYS.buyer) && !entry.deleted) this.#takeBuyer(entry);
   }
 
   #takeApiKey(id: string, entry: BucketEntry): void {
@@ -112,6 +124,13 @@ export class AccessIndex {
     const untilMs = Math.max(parseRfc3339(at) ?? 0, this.nodeRevokedUntil(nodeId));
     this.#nodesRevoked.set(nodeId, untilMs);
     this.#deps.onNodeRevoked(nodeId, untilMs);
+  }
+
+  #takeBuyer(entry: BucketEntry): void {
+    const record = this.#parse(entry, BuyerRecord);
+    if (record === undefined) return;
+    this.revokedBuyers.take(record);
+    this.#deps.onBuyerRevoked(record);
   }
 
   #forget(): void {

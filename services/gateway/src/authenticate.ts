@@ -34,7 +34,7 @@ function byToken({ access, serviceId, clock }: AuthenticateDeps, token: string):
   const verdict = verifyToken(token, access.signingKeys, clock.now(), expected);
   if (verdict.kind === "refused") return verdict;
   const { role, sub, backend, channels, iat, exp, jti } = verdict.claims;
-  const common = { credential: jti, expiresAt: exp * 1_000, kid: verdict.kid };
+  const common = { credential: jti, expiresAt: exp * 1_000, kid: verdict.kid, issuedAt: iat * 1_000 };
   if (role === "buyer" && backend !== undefined) {
     const principal = {
       ...common,
@@ -44,9 +44,8 @@ function byToken({ access, serviceId, clock }: AuthenticateDeps, token: string):
       buyerId: sub,
       channels: new Set(channels),
     } as const;
-    return { kind: "ok", principal };
+    return access.revokedBuyers.isRevoked(principal) ? INVALID : { kind: "ok", principal };
   }
-  const issuedAt = iat * 1_000;
-  if (role !== "node" || !isId("nod", sub) || issuedAt <= access.nodeRevokedUntil(sub)) return INVALID;
-  return { kind: "ok", principal: { ...common, id: `node:${sub}`, role, nodeId: sub, issuedAt } };
+  if (role !== "node" || !isId("nod", sub) || common.issuedAt <= access.nodeRevokedUntil(sub)) return INVALID;
+  return { kind: "ok", principal: { ...common, id: `node:${sub}`, role, nodeId: sub } };
 }

@@ -1,24 +1,12 @@
 // Which channels there are, who may open them, and which events belong to them (docs/gateway-protocol.md §7).
 // A backend's channels lie in its own namespace by their keys, so "not yours" and "does not exist" cannot differ.
 
-import { type ErrorCode, isId, parseTopic, TOPICS } from "@outcry/protocol";
+import { type Channel, type ErrorCode, isId, parseChannel, TOPICS } from "@outcry/protocol";
 import type { Route, Routed } from "@outcry/ws-gateway";
 import type { GatewayPrincipal } from "./principal.js";
 import { type Rights, rightsOf } from "./rights.js";
 
 const TOKEN = /^[A-Za-z0-9_-]+$/; // what a topic may hold
-const CHANNEL = /^([a-z]+):([A-Za-z0-9_.:-]{1,128})$/;
-
-export interface Channel {
-  readonly kind: string;
-  readonly id: string;
-}
-
-export function parseChannel(channel: string): Channel | undefined {
-  const [, kind, id] = CHANNEL.exec(channel) ?? [];
-  return kind === undefined || id === undefined ? undefined : { kind, id };
-}
-
 export interface RouteDeps {
   /** Of kinds that other services bring. */
   rightsOf(kind: string, role: GatewayPrincipal["role"]): Rights | undefined;
@@ -98,12 +86,4 @@ export function keysOf(subject: string): string[] {
   const ofBuyer = `rt.*.${backend}.${buyer}.>`;
   if (kind === "node") return [subject, ofBuyer, feed];
   return [`rt.${kind}.${backend}.*.${id}`, ofBuyer, feed, `rt.${kind}.*.*.${id}`];
-}
-
-/** Whether an event on this topic may be published through this channel. */
-export function topicIsIn({ kind, id }: Channel, subject: string): boolean {
-  const topic = parseTopic(subject);
-  if (topic === undefined) return false;
-  if (kind === "backend") return keysOf(subject).includes(TOPICS.backend(id));
-  return (kind === "intent" || kind === "node") && topic.kind === kind && topic.id === id;
 }

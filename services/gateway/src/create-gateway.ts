@@ -11,6 +11,7 @@ import {
   natsBus,
   natsSource,
   type Policy,
+  type Principal,
   tapSource,
 } from "@outcry/ws-gateway";
 import { AccessIndex } from "./access-index.js";
@@ -20,6 +21,7 @@ import { keysOf, type RouteDeps, routeChannel } from "./channels.js";
 import { IntentTopics } from "./intent-topics.js";
 import type { GatewayPrincipal } from "./principal.js";
 import { renderEvent } from "./event-views.js";
+import type { BuyerRecord } from "./revoked-buyers.js";
 
 export interface CreateGatewayDeps {
   readonly backbone: Backbone;
@@ -57,12 +59,16 @@ export function createGateway(deps: CreateGatewayDeps): Gateway {
   const access = new AccessIndex({
     bucket: openBucket(record ?? backbone, BUCKETS.access, { log }),
     serviceId,
+    clock,
     log,
     onKeyRevoked: (keyId) => engine.revoke(({ credential }) => credential === keyId),
     onSigningKeyRevoked: (kid) => engine.revoke((principal) => (principal as GatewayPrincipal).kid === kid),
     onNodeRevoked: (nodeId, untilMs) =>
       engine.revoke((principal) => isNodeUntil(principal as GatewayPrincipal, nodeId, untilMs)),
+    onBuyerRevoked: (record) => endRevoked(engine, record, isRevoked),
   });
+  const isRevoked = (principal: GatewayPrincipal, channel?: string): boolean =>
+    principal.role === "buyer" && access.revokedBuyers.isRevoked(principal, channel);
   const kinds = new ChannelKinds(backbone, deps.kinds ?? []);
   const routes: RouteDeps = {
     intentTopic: (backendId, id) => topics.resolve(backendId, id),
@@ -71,9 +77,11 @@ export function createGateway(deps: CreateGatewayDeps): Gateway {
   const policy: Policy<GatewayPrincipal> = {
     authenticate: (token) => authenticate({ access, serviceId, clock }, token),
     async route(principal, channel) {
+      if (isRevoked(principal, channel)) return { kind: "refused", code: "channel_forbidden" };
       const routed = routeChannel(routes, principal, channel);
       return routed.kind === "refused" ? routed : ((await kinds.refusalOfJoin(principal, routed.route)) ?? routed);
     },
+    isRevoked,
     command: (principal, route, command) => kinds.command(principal, route, command),
     keysOf,
     render: renderEvent,
@@ -103,4 +111,24 @@ export function createGateway(deps: CreateGatewayDeps): Gateway {
 
 function isNodeUntil(principal: GatewayPrincipal, nodeId: string, untilMs: number): boolean {
   return principal.role === "node" && principal.nodeId === nodeId && principal.issuedAt <= untilMs;
+}
+
+/** What the buyer's tokens no longer open: its connections, or one channel of them. */
+function endRevoked(
+  engine: GatewayEngine,
+  { backend_id, buyer_id, revoked }: BuyerRecord,
+  isRevoked: (principal: GatewayPrincipal, channel?: string) => boolean,
+): void {
+  const isBuyers = (principal: Principal, channel?: string): boolean => {
+    const known = principal as GatewayPrincipal;
+    return (
+      known.role === "buyer" &&
+      known.backendId === backend_id &&
+      known.buyerId === buyer_id &&
+      isRevoked(known, channel)
+    );
+  };
+  engine.revoke((principal) => isBuyers(principal));
+  for (const { channel } of revoked)
+    if (channel !== undefined) engine.revokeChannel(channel, (principal) => isBuyers(principal, channel));
 }

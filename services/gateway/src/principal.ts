@@ -9,6 +9,7 @@ export type GatewayPrincipal = Principal &
         readonly backendId: string;
         readonly buyerId: string;
         readonly channels: ReadonlySet<string>;
+        readonly issuedAt: number;
       }
     | { readonly role: "node"; readonly nodeId: string; readonly issuedAt: number }
     | { readonly role: "backend"; readonly backendId: string }

@@ -31,9 +31,8 @@ import { throwawayNats } from "@outcry/servers";
 import { generateKey, mintToken, publicJwk } from "@outcry/signing";
 import { fastify } from "fastify";
 import { WebSocket } from "ws";
-import { cursorKeys } from "@outcry/ws-gateway";
+import { cursorKeys, natsPublisher } from "@outcry/ws-gateway";
 import { createGateway, type Gateway } from "./create-gateway.js";
-import { eventPublisher } from "./event-publisher.js";
 import { gatewayPlugin } from "./plugin.js";
 
 export const SERVICE_ID = "outcry";
@@ -148,7 +147,7 @@ export interface Served {
 export async function serve(world: World, more: Partial<Parameters<typeof createGateway>[0]> = {}): Promise<Served> {
   const gateway = createGateway({
     backbone: await world.connect("gateway"),
-    publisher: eventPublisher({ backbone: await world.connect("service") }),
+    publisher: natsPublisher({ backbone: await world.connect("service") }),
     stream: STREAMS.events,
     region: "local",
     serviceId: SERVICE_ID,

@@ -46,6 +46,8 @@ export interface Policy<P extends Principal = Principal> {
   authenticate(token: string): Promise<Authenticated<P>>;
   /** Today's rights: asked at each subscribe, also for replay. "Not yours" and "does not exist" are one answer. */
   route(principal: P, channel: string): Promise<Routed>;
+  /** Whether the token that it showed is void by now, for everything or for one channel. Cheap, never throws. */
+  isRevoked?(principal: P, channel?: string): boolean;
   /** Has the service behind the channel's kind answer; absent where no kind takes commands. Rejects with a temporary error when it does not. */
   command?(principal: P, route: Route, command: ChannelCommand): Promise<CommandReply>;
   /** Live keys of every channel that a subject belongs to. Runs for each event of the stream: cheap, never throws. */

@@ -1,6 +1,6 @@
 // What one principal has subscribed to on one sink: the verbs subscribe, resume and unsubscribe, whatever the wire protocol.
 
-import { type ErrorCode, isOutcryError, type JsonValue, type Log } from "@outcry/protocol";
+import { type ErrorCode, isOutcryError, type JsonValue, type Log, type SubscriptionView } from "@outcry/protocol";
 import type { PresenceShown } from "../presence/presence-shown.js";
 import { Attendance, type AttendanceDeps, type Attended, NOT_SUBSCRIBED, type Refused } from "./attendance.js";
 import { type ChannelCommand, type CommandReply, isCommandName } from "./command.js";
@@ -44,6 +44,11 @@ export class Session {
 
   get channels(): string[] {
     return [...this.#subscriptions.keys()];
+  }
+
+  /** For operators. */
+  inspect(): SubscriptionView[] {
+    return [...this.#subscriptions].map(([channel, subscription]) => ({ channel, ...subscription.progress }));
   }
 
   /** Checks permission, replays what came after the cursor, goes live. On a channel that is open already it begins anew. */

@@ -2,7 +2,7 @@
 // The record is read page by page until the position is inside the ring; the rest of the ring and the joining of the live
 // group happen in one tick. So the ring is the buffer of every replay at once, and a ring that ran on means another page.
 
-import { isOutcryError, type Log } from "@outcry/protocol";
+import { isOutcryError, type Log, type SubscriptionView } from "@outcry/protocol";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SourceMessage } from "../log/event-source.js";
 import type { ResetReason } from "../log/live-log.js";
@@ -58,6 +58,7 @@ export class Subscription implements Member {
   #generation = 0;
   #owed: ResetReason | undefined;
   #toldSeq = 0;
+  #opened = false;
   #closed = false;
 
   constructor(deps: SubscribeDeps, sink: Sink, wanted: Wanted) {
@@ -81,6 +82,14 @@ export class Subscription implements Member {
     return this.group !== undefined;
   }
 
+  /** For operators. */
+  get progress(): Omit<SubscriptionView, "channel"> {
+    if (this.live) return { state: "live", position: this.#deps.liveLog.last };
+    const behind =
+      this.behindSince === undefined ? {} : { behind_ms: Math.round(performance.now() - this.behindSince) };
+    return { state: this.#opened ? "catching_up" : "opening", position: this.#position.seq, ...behind };
+  }
+
   /** `announce` runs once, before the first event. Rejects with a temporary error while the record cannot be read. */
   async open(route: Route, announce: Announce): Promise<OpenOutcome> {
     this.#route = route;
@@ -94,6 +103,7 @@ export class Subscription implements Member {
         ...recovery,
       };
       outcome = { kind: "opened", ...opened };
+      this.#opened = true;
       announce(opened);
     };
     this.#generation = this.#deps.liveLog.generation;

@@ -232,7 +232,7 @@ describe("by hand", () => {
     };
     expect(await from("https://shop.example")).toEqual([401, "https://shop.example", null]);
     expect(await from("https://evil.example")).toEqual([403, null, null]);
-    const asked = "Authorization, Last-Event-ID";
+    const asked = expect.stringMatching(/^Authorization, .*Last-Event-ID/);
     expect(await from("https://shop.example", "OPTIONS")).toEqual([204, "https://shop.example", asked]);
     expect((await from("https://evil.example", "OPTIONS"))[1]).toBeNull();
     expect((await from("https://shop.example", "POST"))[0]).toBe(405);

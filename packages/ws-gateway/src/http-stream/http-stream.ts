@@ -3,12 +3,13 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { type Clock, type ErrorCode, ERRORS, newId, OutcryError, problemOf } from "@outcry/protocol";
 import { CLOSE, type CloseReason } from "../transport/close-codes.js";
-import { corsHeaders, PREFLIGHT_HEADERS } from "../transport/cors.js";
+import { corsHeaders, preflightHeaders } from "../transport/cors.js";
 import type { Sink } from "../channels/format.js";
 import type { HttpFormat } from "./http-format.js";
 import { GATEWAY_LIMITS, type GatewayLimits } from "../limits.js";
 import { identify } from "../transport/identify.js";
 import { type Flusher, Outbox } from "../transport/outbox.js";
+import type { PeerState } from "../inspect/inspect-peers.js";
 import type { Peer } from "../transport/peer.js";
 import type { Principal } from "../channels/policy.js";
 import { Session, type SessionDeps } from "../channels/session.js";
@@ -43,7 +44,7 @@ export async function openHttpStream(
   closed: UpgradeRefusal | undefined,
 ): Promise<void> {
   setHeaders(response, corsHeaders(request.headers, deps.allowedOrigins));
-  if (request.method === "OPTIONS") return void response.writeHead(204, PREFLIGHT_HEADERS).end();
+  if (request.method === "OPTIONS") return void response.writeHead(204, preflightHeaders(["GET"])).end();
   if (request.method !== "GET") {
     response.setHeader("Allow", "GET, OPTIONS");
     return refuseStream(response, { code: "method_not_allowed" });
@@ -108,6 +109,8 @@ function refuseStream(response: ServerResponse, { code, detail, status }: Refusa
 const retryMs = ({ streamRetryMs }: GatewayLimits, random: () => number): number =>
   Math.round(streamRetryMs * (0.5 + random()));
 
+const NEVER_MS = 24 * 3_600_000; // an EventSource comes back after every end: by then no token of today lives
+
 const streamHeaders = ({ contentType }: HttpFormat): OutgoingHttpHeaders => ({
   "Content-Type": contentType,
   "Cache-Control": "no-store, no-transform", // a proxy that compresses would hold events back
@@ -121,6 +124,7 @@ export class HttpStream implements Peer, Sink {
   readonly #response: ServerResponse;
   readonly #outbox: Outbox;
   readonly #session: Session;
+  readonly #openedAt = performance.now();
   #pingedAt = performance.now();
   #ending: CloseReason | "by_peer" | undefined;
 
@@ -145,6 +149,17 @@ export class HttpStream implements Peer, Sink {
 
   get queueBytes(): number {
     return this.#outbox.bytes;
+  }
+
+  inspect(): PeerState {
+    const zero = this.#deps.clock.now() - performance.now();
+    return {
+      protocol: this.format.name,
+      openedAt: zero + this.#openedAt,
+      aliveAt: zero + this.#outbox.movedAt,
+      queueFrames: this.#outbox.frames,
+      subscriptions: this.#session.inspect(),
+    };
   }
 
   /** The answer begins with the channel's first message; before it a refusal may still have a status of its own. */
@@ -182,9 +197,19 @@ export class HttpStream implements Peer, Sink {
     else if (now - this.#pingedAt >= limits.pingMs) this.#ping(now);
   }
 
+  /** Its only one: the answer ends behind the channel's `end`, and whoever asks again is refused. */
+  endChannel(channel: string, code: ErrorCode): void {
+    if (this.#ending !== undefined || !this.#session.unsubscribe(channel)) return;
+    this.#ending = CLOSE.revoked;
+    this.#outbox.offer(this.format.ended(channel, code));
+    this.#finish();
+  }
+
   end(why: CloseReason, adviceMs = 0): void {
     if (this.#ending !== undefined) return;
-    const afterMs = Math.max(adviceMs, retryMs(this.#deps.limits, this.#deps.random)); // never 0: it would ask without a pause
+    // Never 0: it would ask without a pause.
+    const retry = why === CLOSE.kicked ? NEVER_MS : retryMs(this.#deps.limits, this.#deps.random);
+    const afterMs = Math.max(adviceMs, retry);
     this.#ending = why;
     this.#session.close();
     if (why === CLOSE.slow) {
@@ -193,6 +218,10 @@ export class HttpStream implements Peer, Sink {
       return;
     }
     this.#outbox.offer(this.format.bye(why, afterMs));
+    this.#finish();
+  }
+
+  #finish(): void {
     this.#outbox.end();
     this.#response.end();
     setTimeout(() => this.#response.destroy(), this.#deps.limits.closeMs).unref();

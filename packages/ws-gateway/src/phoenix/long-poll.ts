@@ -5,7 +5,7 @@ import { ERRORS, type ErrorCode, newId } from "@outcry/protocol";
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Principal } from "../channels/policy.js";
-import { corsHeaders } from "../transport/cors.js";
+import { corsHeaders, preflightHeaders } from "../transport/cors.js";
 import { identify } from "../transport/identify.js";
 import type { Peer } from "../transport/peer.js";
 import type { PeerDeps } from "../transport/socket-peer.js";
@@ -13,11 +13,6 @@ import type { UpgradeRefusal } from "../transport/upgrade.js";
 import { PollPeer } from "./poll-peer.js";
 import { queryOf, versionFault } from "./phoenix-socket.js";
 
-const PREFLIGHT = {
-  "Access-Control-Allow-Methods": "GET, POST",
-  "Access-Control-Allow-Headers": "Content-Type, X-Phoenix-AuthToken",
-  "Access-Control-Max-Age": 600,
-};
 const TOKEN_BYTES = 18;
 
 export interface LongPollDeps extends PeerDeps {
@@ -45,8 +40,8 @@ export class LongPolls {
   /** Answers whatever comes of it. `closed` is why nobody may connect now, or not from there. */
   async handle(request: IncomingMessage, response: ServerResponse, closed: UpgradeRefusal | undefined): Promise<void> {
     for (const [name, value] of Object.entries(corsHeaders(request.headers, this.#deps.allowedOrigins)))
-      if (value !== undefined) response.setHeader(name, value);
-    if (request.method === "OPTIONS") return void response.writeHead(204, PREFLIGHT).end();
+      response.setHeader(name, value);
+    if (request.method === "OPTIONS") return void response.writeHead(204, preflightHeaders(["GET", "POST"])).end();
     if (closed?.status === 403) return answer(response, { status: 403, code: closed.code });
     const query = queryOf(request.url);
     if (versionFault(query) !== undefined) return answer(response, { status: 403, code: "request_invalid" });

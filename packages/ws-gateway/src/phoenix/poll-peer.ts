@@ -1,10 +1,12 @@
 // One client that polls: its session, its queue, its deadlines.
 
+import type { ErrorCode } from "@outcry/protocol";
 import type { ServerResponse } from "node:http";
 import type { Sink } from "../channels/format.js";
 import type { Principal } from "../channels/policy.js";
 import { Session } from "../channels/session.js";
 import { CLOSE, type CloseReason } from "../transport/close-codes.js";
+import type { PeerState } from "../inspect/inspect-peers.js";
 import { Allowance } from "../transport/allowance.js";
 import { identify } from "../transport/identify.js";
 import { Outbox } from "../transport/outbox.js";
@@ -32,6 +34,7 @@ export class PollPeer implements Peer, Sink {
   readonly #allowance: Allowance;
   /** No poll can reach it any more. */
   readonly #onGone: () => void;
+  readonly #openedAt = performance.now();
   #polledAt = performance.now();
   #ending = false;
 
@@ -90,6 +93,21 @@ export class PollPeer implements Peer, Sink {
 
   heartbeat(): void {
     this.#polledAt = performance.now();
+  }
+
+  inspect(): PeerState {
+    const zero = this.#deps.clock.now() - performance.now();
+    return {
+      protocol: this.format.name,
+      openedAt: zero + this.#openedAt,
+      aliveAt: zero + this.#polledAt,
+      queueFrames: this.#outbox.frames,
+      subscriptions: this.#session.inspect(),
+    };
+  }
+
+  endChannel(channel: string, code: ErrorCode): void {
+    if (this.#session.unsubscribe(channel) && !this.offer(this.format.ended(channel, code))) this.end(CLOSE.slow);
   }
 
   sweep(): void {

@@ -27,7 +27,8 @@ export const CLOSE = {
   authTimeout: row("auth_timeout", 4015, "No token came and was checked in time; reconnect and send it first."),
   credentials: row("credentials", 4500, "The key or token was refused, or none was sent first."),
   badFrame: row("bad_frame", 4501, "A frame was not text with JSON objects."),
-  revoked: row("revoked", 4503, "The key was revoked or the connection removed by an operator."),
+  revoked: row("revoked", 4503, "The key was revoked, or the rights of its token."),
+  kicked: row("kicked", 4504, "An operator removed the connection."),
 } as const satisfies Record<string, CloseReason>;
 
 /** How a connection ends whose token was refused. */

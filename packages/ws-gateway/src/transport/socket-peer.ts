@@ -1,7 +1,7 @@
 // One WebSocket, whatever is spoken on it: identity, deadlines, heartbeat, the queue, the way it ends. What the bytes mean is a
 // wire protocol's own (native, phoenix, centrifugo).
 
-import type { Clock } from "@outcry/protocol";
+import type { Clock, ErrorCode } from "@outcry/protocol";
 import type { Duplex } from "node:stream";
 import type { RawData } from "ws";
 import type { Format, Sink } from "../channels/format.js";
@@ -12,6 +12,7 @@ import { Allowance } from "./allowance.js";
 import { CLOSE, type CloseReason } from "./close-codes.js";
 import type { ClosingSocket } from "./closing-socket.js";
 import { identify } from "./identify.js";
+import type { PeerState } from "../inspect/inspect-peers.js";
 import { type Flusher, Outbox } from "./outbox.js";
 import type { Peer } from "./peer.js";
 
@@ -107,6 +108,17 @@ export class SocketPeer implements Peer, Sink {
     return this.#outbox.bytes;
   }
 
+  inspect(): PeerState {
+    const zero = this.#deps.clock.now() - performance.now();
+    return {
+      protocol: this.format.name,
+      openedAt: zero + this.#openedAt,
+      aliveAt: zero + this.#aliveAt,
+      queueFrames: this.#outbox.frames,
+      subscriptions: this.#session?.inspect() ?? [],
+    };
+  }
+
   get ending(): boolean {
     return this.#ending !== undefined;
   }
@@ -162,6 +174,12 @@ export class SocketPeer implements Peer, Sink {
     else if (this.#outbox.bytes > 0 && now - this.#outbox.movedAt >= limits.stallMs) this.end(CLOSE.slow);
     else if (this.#session?.lagsSince(now - limits.lagMs)) this.end(CLOSE.slow);
     else this.#keepAlive(now);
+  }
+
+  /** A reader too slow to be told comes back and is refused then. */
+  endChannel(channel: string, code: ErrorCode): void {
+    if (this.#session?.unsubscribe(channel) === true && !this.offer(this.format.ended(channel, code)))
+      this.end(CLOSE.slow);
   }
 
   /** Says why and closes. What is queued for a reader that takes nothing is dropped: its cursor brings it back. */

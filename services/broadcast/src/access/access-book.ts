@@ -43,6 +43,25 @@ export const StoredRevocation = Type.Object({
 });
 export type StoredRevocation = Static<typeof StoredRevocation>;
 
+/** What a buyer's tokens do not open any more; gateways read it. */
+export const StoredBuyerRights = Type.Object({
+  backend_id: Type.String(),
+  buyer_id: Type.String(),
+  revoked: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      /** Absent: everything. */
+      channel: Type.Optional(Type.String()),
+      at: Timestamp,
+      /** Seconds since the epoch: tokens issued until then are void for it. */
+      until: Type.Integer(),
+      by: Type.String(),
+      reason: Type.String(),
+    }),
+  ),
+});
+export type StoredBuyerRights = Static<typeof StoredBuyerRights>;
+
 /** A public key of the service, and what became of it. Records of the first version hold the key alone. */
 export const StoredSigningKey = Type.Object({
   ...PublicKey.properties,
@@ -100,6 +119,8 @@ export interface AccessBook {
   readonly rotations: Records<StoredRotation>;
   /** By public NATS key. */
   readonly revocations: Records<StoredRevocation>;
+  /** By the id that derives from backend and buyer. */
+  readonly buyerRights: Records<StoredBuyerRights>;
   /** By `whk_…`; their secrets are encrypted. */
   readonly webhooks: Records<StoredWebhook>;
   /** The one record of the first start: the admin key that was made then. */
@@ -126,6 +147,7 @@ export async function createAccessBook({ bucket, clock, log }: AccessBookDeps): 
     signingKeys: watched.records("signing-key.", StoredSigningKey),
     rotations: watched.records("signing-rotation.", StoredRotation),
     revocations: watched.records("revocation.", StoredRevocation),
+    buyerRights: watched.records("buyer-rights.", StoredBuyerRights),
     webhooks: watched.records("webhook.", StoredWebhook),
     clock,
     close: watched.close,

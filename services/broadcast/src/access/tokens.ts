@@ -6,10 +6,13 @@ import {
   LIMITS,
   newId,
   OutcryError,
+  parseChannel,
   type TokenCreated,
   type TokenRequest,
   toRfc3339,
 } from "@outcry/protocol";
+import type { AccessBook } from "./access-book.js";
+import { issuedFrom } from "./buyer-rights.js";
 import { mintToken, type SigningKey, type TokenClaims } from "@outcry/signing";
 
 export const TOKEN_AUDIENCE = "outcry-gateway";
@@ -22,6 +25,7 @@ export interface TokenDeps {
 }
 
 export interface BuyerTokenDeps extends TokenDeps {
+  book: AccessBook;
   ownsIntent(backendId: string, intentId: string): Promise<boolean>;
 }
 
@@ -33,19 +37,18 @@ export async function issueBuyerToken(
 ): Promise<TokenCreated> {
   for (const [at, channel] of request.channels.entries())
     await requireOwn(deps, backendId, request.buyer_id, channel, at);
-  return issue(deps, request.ttl_ms ?? LIMITS.buyerTokenMs, {
-    sub: request.buyer_id,
-    role: "buyer",
-    backend: backendId,
-    channels: request.channels,
-  });
+  const earliest = await issuedFrom(deps.book, backendId, request.buyer_id);
+  return issue(
+    deps,
+    request.ttl_ms ?? LIMITS.buyerTokenMs,
+    { sub: request.buyer_id, role: "buyer", backend: backendId, channels: request.channels },
+    earliest,
+  );
 }
 
 export function issueNodeToken(deps: TokenDeps, nodeId: string, ttlMs: number): TokenCreated {
   return issue(deps, ttlMs, { sub: nodeId, role: "node", channels: [`node:${nodeId}`] });
 }
-
-const CHANNEL = /^([a-z]+):([A-Za-z0-9_.:-]{1,128})$/;
 
 async function requireOwn(
   deps: BuyerTokenDeps,
@@ -55,10 +58,11 @@ async function requireOwn(
   at: number,
 ): Promise<void> {
   const pointer = `/channels/${at}`;
-  const [, kind, id] = CHANNEL.exec(channel) ?? [];
-  if (kind === undefined || id === undefined) {
+  const parsed = parseChannel(channel);
+  if (parsed === undefined) {
     throw new OutcryError("channel_invalid", undefined, { pointers: [{ pointer, detail: "not <kind>:<id>" }] });
   }
+  const { kind, id } = parsed;
   const own =
     (kind === "buyer" && id === buyerId) ||
     (kind === "intent" && isId("int", id) && (await deps.ownsIntent(backendId, id)));
@@ -70,8 +74,14 @@ async function requireOwn(
 
 type Specific = Pick<TokenClaims, "sub" | "role" | "backend" | "channels">;
 
-function issue({ serviceId, signingKey, clock }: TokenDeps, ttlMs: number, specific: Specific): TokenCreated {
-  const iat = Math.floor(clock.now() / 1_000);
+/** `earliest`: dated ahead where a revocation covers the present second; verifiers tolerate a minute of it. */
+function issue(
+  { serviceId, signingKey, clock }: TokenDeps,
+  ttlMs: number,
+  specific: Specific,
+  earliest = 0,
+): TokenCreated {
+  const iat = Math.max(Math.floor(clock.now() / 1_000), earliest);
   const exp = iat + Math.floor(ttlMs / 1_000);
   const claims = { iss: serviceId, aud: TOKEN_AUDIENCE, iat, exp, jti: newId("con", clock), ...specific };
   return { token: mintToken(claims, signingKey), expires: toRfc3339(exp * 1_000), channels: specific.channels };

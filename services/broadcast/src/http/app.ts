@@ -12,6 +12,7 @@ import type { Registry } from "../registry/registry.js";
 import type { Revocations } from "../registry/revocations.js";
 import { useAuth } from "./auth.js";
 import { type CallerLimits, refuseUnknown, useCallerLimits } from "./caller-limits.js";
+import { useCors } from "./cors.js";
 import { useOpenApi } from "./openapi.js";
 import type { App } from "./principal.js";
 import { refuseConnection, sendProblem, useProblems } from "./problems.js";
@@ -19,6 +20,7 @@ import { requestIdOf, type RequestContextDeps, useRequestContext } from "./reque
 import { collectRoutes, type RouteTable } from "./route-table.js";
 import { apiKeyRoutes } from "./routes/api-keys.js";
 import { credentialRoutes } from "./routes/credentials.js";
+import { gatewayRevocationRoutes } from "./routes/gateway-revocations.js";
 import { inviteRoutes } from "./routes/invites.js";
 import { metaRoutes } from "./routes/meta.js";
 import { nodeKeyRoutes } from "./routes/node-keys.js";
@@ -52,6 +54,8 @@ export interface AppDeps {
   ownsIntent(backendId: string, intentId: string): Promise<boolean>;
   /** Without them nobody is limited. */
   callerLimits?: CallerLimits;
+  /** Whose pages may read answers in browsers; `*` for any. */
+  allowedOrigins?: readonly string[];
   onAnswered?: RequestContextDeps["onAnswered"];
   /** PEM texts. Without them it speaks plain HTTP. */
   tls?: { cert: string; key: string };
@@ -66,6 +70,7 @@ export async function createApp(deps: AppDeps): Promise<BroadcastApp> {
   const app = newServer(deps);
   const routes = collectRoutes(app);
   useRequestContext(app, deps);
+  useCors(app, routes, deps.allowedOrigins ?? []);
   refuseWhileClosing(app);
   if (deps.callerLimits !== undefined) useCallerLimits(app, deps.callerLimits);
   useAuth(
@@ -94,6 +99,7 @@ export async function createApp(deps: AppDeps): Promise<BroadcastApp> {
   apiKeyRoutes(app, deps);
   inviteRoutes(app, deps);
   tokenRoutes(app, signing);
+  gatewayRevocationRoutes(app, deps);
   nodeRoutes(app, deps);
   nodeKeyRoutes(app, deps);
   credentialRoutes(app, signing);

@@ -14,6 +14,7 @@ const TAGS = [
   { name: "api-keys", description: "Keys of backends, operators and admins" },
   { name: "signing-keys", description: "The service's own keys: rotation and revocation" },
   { name: "dead letters", description: "What could not be delivered" },
+  { name: "gateway", description: "Connections, revoked rights of buyers, published events" },
   { name: "meta", description: "Keys and error pages" },
 ];
 

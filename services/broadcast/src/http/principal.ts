@@ -55,6 +55,8 @@ declare module "fastify" {
     orAnonymous?: boolean;
     /** It counts what its callers cost by itself; the general limit of requests does not. */
     ownLimits?: boolean;
+    /** No page reads it: it has no CORS headers. */
+    forMachines?: boolean;
     /** Codes of this route beyond the common ones, for the API document. */
     problems?: readonly ErrorCode[];
   }

@@ -79,7 +79,7 @@ export interface TestService extends BroadcastApp {
   close(): Promise<void>;
 }
 
-export interface TestServiceOptions extends Partial<Pick<AppDeps, "log" | "tls">> {
+export interface TestServiceOptions extends Partial<Pick<AppDeps, "log" | "tls" | "allowedOrigins">> {
   clock?: Clock;
   signingKey?: SigningKey;
 }
@@ -119,6 +119,7 @@ export async function startService(servers: TestServers, options: TestServiceOpt
     authTree: servers.tree,
     natsUrls: [servers.natsUrl],
     ownsIntent: async (backendId, intentId) => ownedIntents.get(intentId) === backendId,
+    ...(options.allowedOrigins === undefined ? {} : { allowedOrigins: options.allowedOrigins }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
   });
   return {

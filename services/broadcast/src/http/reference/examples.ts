@@ -247,6 +247,42 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     status: 201,
     client: 'const { token } = await outcry.createToken({ buyer_id: "42", channels: ["buyer:42"], ttl_ms: 60_000 });',
   },
+  "GET /v1/gateway/connections": {
+    path: "/v1/gateway/connections?role=buyer&limit=20",
+    status: 200,
+    client: 'const { data, processes } = await outcry.gateway.connections({ role: "buyer", limit: 20 });',
+  },
+  "GET /v1/gateway/connections/{id}": {
+    path: "/v1/gateway/connections/$CONNECTION_ID",
+    status: 200,
+    client: "const { principal, subscriptions, queue } = await outcry.gateway.connection(connectionId);",
+  },
+  "DELETE /v1/gateway/connections/{id}": {
+    path: "/v1/gateway/connections/$CONNECTION_ID",
+    status: 204,
+    client: "await outcry.gateway.kick(connectionId);",
+  },
+  "POST /v1/gateway/revocations": {
+    path: "/v1/gateway/revocations",
+    body: { buyer_id: "42", channel: "buyer:42", reason: "signed out everywhere" },
+    status: 201,
+    client:
+      'const { at } = await outcry.gateway.revoke({ buyer_id: "42", channel: "buyer:42", reason: "signed out everywhere" });',
+  },
+  "GET /v1/gateway/revocations": {
+    path: "/v1/gateway/revocations?buyer_id=42",
+    status: 200,
+    client: 'const { data } = await outcry.gateway.revocations({ buyer_id: "42" });',
+  },
+  "POST /v1/channels/{channel}/events": {
+    path: "/v1/channels/intent:$INTENT_ID/events",
+    body: { id: "evt_01kq8vjmq9f5gt7yz3x2c4n6ab", type: "ORDER_CREATED", data: { order_id: "4711" } },
+    status: 201,
+    client: `const { status } = await outcry.gateway.publish(\`intent:\${intentId}\`, {
+  type: "ORDER_CREATED",
+  data: { order_id: "4711" },
+});`,
+  },
   "POST /v1/api-keys": {
     path: "/v1/api-keys",
     body: { role: "backend", name: "web shop" },

@@ -1,6 +1,6 @@
 // /v1/events: a backend's own events by cursor, the pull side of what sockets and webhooks push.
 
-import { EVENT_TYPES, EventPage, LIMITS, OutcryError } from "@outcry/protocol";
+import { EVENT_TYPES, EventPage, LIMITS, OutcryError, PUBLISHABLE_TYPES } from "@outcry/protocol";
 import Type from "typebox";
 import { type AwaitFeedDeps, awaitFeed } from "../../feed/await-feed.js";
 import { type App, backendOf } from "../principal.js";
@@ -38,9 +38,10 @@ export function eventRoutes(app: App, deps: AwaitFeedDeps): void {
 
 function typesOf(text: string | undefined): string[] {
   const types = text === undefined ? [] : text.split(",");
-  const unknown = types.filter((type) => !(EVENT_TYPES as string[]).includes(type));
+  const known: string[] = [...EVENT_TYPES, ...PUBLISHABLE_TYPES];
+  const unknown = types.filter((type) => !known.includes(type));
   if (unknown.length === 0) return types;
-  const detail = `must be among ${EVENT_TYPES.join(", ")}`;
+  const detail = `must be among ${known.join(", ")}`;
   throw new OutcryError("request_invalid", "`types` names an unknown event type.", {
     pointers: [{ pointer: "/types", detail }],
   });

@@ -60,7 +60,7 @@ export function metaRoutes(app: App, deps: MetaDeps): void {
       const { code } = request.params;
       if (!Object.hasOwn(ERRORS, code)) throw new OutcryError("route_not_found", "There is no such error code.");
       const page = { code, ...ERRORS[code as ErrorCode] };
-      void reply.header("cache-control", "public, max-age=3600").header("vary", "accept");
+      void reply.header("cache-control", "public, max-age=3600").header("vary", "accept, origin");
       if (!request.headers.accept?.includes("text/html")) return page;
       return reply.type("text/html; charset=utf-8").serializer(asIs).send(htmlOf(page));
     },
