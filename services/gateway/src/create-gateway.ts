@@ -65,7 +65,7 @@ export function createGateway(deps: CreateGatewayDeps): Gateway {
     onSigningKeyRevoked: (kid) => engine.revoke((principal) => (principal as GatewayPrincipal).kid === kid),
     onNodeRevoked: (nodeId, untilMs) =>
       engine.revoke((principal) => isNodeUntil(principal as GatewayPrincipal, nodeId, untilMs)),
-    onBuyerRevoked: (record) => endRevoked(engine, record, isRevoked),
+    onBuyerRevoked: (rights) => endRevoked(engine, rights, isRevoked),
   });
   const isRevoked = (principal: GatewayPrincipal, channel?: string): boolean =>
     principal.role === "buyer" && access.revokedBuyers.isRevoked(principal, channel);
