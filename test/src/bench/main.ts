@@ -13,6 +13,7 @@ import { type Growth, growthTable } from "./growth.js";
 import { growthPlot } from "./growth-plot.js";
 import { plot } from "./plot.js";
 import { readIntents } from "./real-intents.js";
+import { deliverRow } from "./rows/deliver.js";
 import { fanOutRow } from "./rows/fan-out.js";
 import { growthRow } from "./rows/growth.js";
 import { intakeRow } from "./rows/intake.js";
@@ -30,6 +31,7 @@ const ratioRows: Record<Exclude<RowName, "growth">, Row> = {
   intake: intakeRow,
   "signed-acks": signedAcksRow,
   r3: r3Row,
+  deliver: deliverRow,
 };
 const LOAD_PER_CPU_TOLD = 2; // growth alone keeps it at about one
 const begunMs = Date.now();

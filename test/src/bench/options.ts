@@ -2,7 +2,16 @@
 
 import { parseArgs } from "node:util";
 
-export const ROW_NAMES = ["fan-out", "post", "reach", "intake", "signed-acks", "r3", "growth"] as const;
+export const ROW_NAMES = [
+  "fan-out",
+  "post",
+  "reach",
+  "intake",
+  "signed-acks",
+  "r3",
+  "deliver",
+  "growth",
+] as const;
 export type RowName = (typeof ROW_NAMES)[number];
 const USUAL_ROWS = ROW_NAMES.filter((name) => name !== "growth"); // it alone takes minutes
 
@@ -45,6 +54,7 @@ Rows
   signed-acks
             1,000 and 100 nodes whose acks are signed and verified, against the same nodes with plain acks
   r3        post (16, 128), fan-out (100 nodes) and reach on three local nats-servers with three replicas
+  deliver   events to 1,000 sockets of the gateway, 1 and 8 at a time: deliveries per second of its CPU
   growth    cost of one item at 10, 100, 1,000, 10,000 nodes and at 1,000, 10,000, 100,000, 1,000,000 intents stored, with a
             verdict per step; at most 10 minutes, and 6 GiB of disk under .outcry/bench, removed at the end
 `;

@@ -2,7 +2,7 @@
 
 import { type Figures, type SideFigures, totalCpu } from "./measure.js";
 
-const HEAD = ["row", "limit /s", "ours /s", "ratio", "(rounds)", "goal", "", "p50 ms", "p99 ms"];
+const HEAD = ["row", "limit", "ours", "", "ratio", "(rounds)", "goal", "", "p50 ms", "p99 ms"];
 const COST_HEAD = ["CPU µs per message", "process", "limit", "ours", "peak MiB"];
 const MARK = { met: "met", short: "SHORT", none: "" } as const;
 
@@ -11,6 +11,7 @@ export function resultTable(all: readonly Figures[]): string {
     figures.label,
     rate(figures.limit),
     rate(figures.ours),
+    figures.unit,
     figures.ratio.toFixed(2),
     figures.ratioRange.map((ratio) => ratio.toFixed(2)).join("–"),
     goalText(figures),
@@ -61,7 +62,8 @@ export function verdict({ goal, ratio }: Figures): keyof typeof MARK {
 
 function goalText({ goal }: Figures): string {
   if (goal === undefined) return "–";
-  return goal.of === "rate" ? `≥ ${goal.atLeast}` : `p99 ≤ ${goal.atMost} ×`;
+  if (goal.of === "rate") return `≥ ${goal.atLeast}`;
+  return `${goal.of === "p99" ? "p99 " : ""}≤ ${goal.atMost} ×`;
 }
 
 const rate = ({ rate: perSecond }: SideFigures): string => Math.round(perSecond).toLocaleString("en");
