@@ -30,7 +30,7 @@ export const GATEWAY_LIMITS = {
   unauthenticatedMax: 2_000, // sockets that have sent nothing yet cost an attacker nothing
   // waiting to be written, per connection
   queueBytesMax: 1 * MIB, // a reader that is further behind is caught up from the record, not from memory
-  queueFramesMax: 4_096, // small frames cost their array entry, not their bytes
+  queueFramesMax: 4_096, // small frames cost their place in the queue, some 100 bytes, not their own
   writeBytesMax: 256 * KIB, // one write: beyond it the copy costs more than the system call
   stallMs: 10 * SECOND, // a peer that takes nothing for so long is gone
   lagMs: 60 * SECOND, // a reader that is slower than its channels for so long never catches up
