@@ -118,7 +118,7 @@ export class GatewayEngine {
       ...this.#sessionDeps,
       clock,
       limits,
-      flusher: new Flusher(),
+      flusher: new Flusher(limits),
       onClose: (peer: Peer, why: CloseReason | undefined) => this.#onClose(peer, why),
     };
     this.#streamDeps = {

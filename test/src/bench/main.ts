@@ -16,6 +16,7 @@ import { readIntents } from "./real-intents.js";
 import { deliverRow } from "./rows/deliver.js";
 import { fanOutRow } from "./rows/fan-out.js";
 import { growthRow } from "./rows/growth.js";
+import { hotRow } from "./rows/hot.js";
 import { intakeRow } from "./rows/intake.js";
 import { postRow } from "./rows/post.js";
 import { r3Row } from "./rows/r3.js";
@@ -32,6 +33,7 @@ const ratioRows: Record<Exclude<RowName, "growth">, Row> = {
   "signed-acks": signedAcksRow,
   r3: r3Row,
   deliver: deliverRow,
+  hot: hotRow,
 };
 const LOAD_PER_CPU_TOLD = 2; // growth alone keeps it at about one
 const begunMs = Date.now();

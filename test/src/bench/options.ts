@@ -10,6 +10,7 @@ export const ROW_NAMES = [
   "signed-acks",
   "r3",
   "deliver",
+  "hot",
   "growth",
 ] as const;
 export type RowName = (typeof ROW_NAMES)[number];
@@ -55,6 +56,7 @@ Rows
             1,000 and 100 nodes whose acks are signed and verified, against the same nodes with plain acks
   r3        post (16, 128), fan-out (100 nodes) and reach on three local nats-servers with three replicas
   deliver   events to 1,000 sockets of the gateway, 1 and 8 at a time: deliveries per second of its CPU
+  hot       one event to 10,000 sockets: the longest turn of the event loop
   growth    cost of one item at 10, 100, 1,000, 10,000 nodes and at 1,000, 10,000, 100,000, 1,000,000 intents stored, with a
             verdict per step; at most 10 minutes, and 6 GiB of disk under .outcry/bench, removed at the end
 `;

@@ -37,7 +37,7 @@ export function costTable(all: readonly Figures[]): string {
       : [...lines, ["", "all", us(totalCpu(figures.limit)), us(totalCpu(figures.ours)), ""]];
   });
   return rows.length === 0
-    ? "CPU per message: this system has no /proc to read it from."
+    ? "CPU per message: not taken by these rows, or this system has no /proc to read it from."
     : aligned([COST_HEAD, ...rows]);
 }
 
@@ -66,10 +66,11 @@ function goalText({ goal }: Figures): string {
   return `${goal.of === "p99" ? "p99 " : ""}≤ ${goal.atMost} ×`;
 }
 
-const rate = ({ rate: perSecond }: SideFigures): string => Math.round(perSecond).toLocaleString("en");
+const rate = ({ rate: value }: SideFigures): string =>
+  value < 100 ? String(Number(value.toPrecision(3))) : Math.round(value).toLocaleString("en");
 const ms = (value: number): string => (value < 10 ? value.toFixed(1) : value.toFixed(0));
 const pair = (limit: number, ours: number): string =>
-  Number.isNaN(limit) ? `– → ${ms(ours)}` : `${ms(limit)} → ${ms(ours)}`;
+  Number.isNaN(ours) ? "–" : Number.isNaN(limit) ? `– → ${ms(ours)}` : `${ms(limit)} → ${ms(ours)}`;
 const us = (value: number | undefined): string => (value === undefined ? "" : value.toFixed(value < 100 ? 1 : 0));
 
 /** First column to the left, the others to the right. */

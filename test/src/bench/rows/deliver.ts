@@ -2,11 +2,10 @@
 
 import path from "node:path";
 import { type Comparison, type Figures, type Side, measure } from "../measure.js";
+import { ANSWERS, type BothSides, openBoth } from "../realtime-sides.js";
 import { type RealtimeRig, byCpu, startRealtimeRig } from "../realtime-rig.js";
 import type { RowContext } from "./row.js";
 
-export const ANSWERS = 2; // in each event: about 600 bytes of frame
-const OPEN_IN_FLIGHT = 64;
 const SIZES = [
   { perFlush: 1, atLeast: 0.85 },
   { perFlush: 8, atLeast: 0.75 },
@@ -22,28 +21,6 @@ export async function deliverRow(context: RowContext): Promise<Figures[]> {
   } finally {
     await rig.stop();
   }
-}
-
-/** Two topics: each side's events pass the other one by. */
-export interface BothSides {
-  connections: number;
-  frameBytes: number;
-  ours: { pool: string; topic: string };
-  limit: { pool: string; topic: string };
-}
-
-/** As many connections to the gateway as to the bare server, all of them live. */
-export async function openBoth(rig: RealtimeRig, connections: number): Promise<BothSides> {
-  const { access, subscribers } = rig;
-  const [heard, unheard] = [access.intent(), access.intent()];
-  const open = { count: connections, inFlight: OPEN_IN_FLIGHT };
-  const of = [{ token: access.apiKey, channel: heard.channel }];
-  await subscribers.call("open", { ...open, pool: "gateway", port: rig.gateway.port, access: of });
-  await subscribers.call("open", { ...open, pool: "bare", port: rig.bare.port, access: [] });
-  const ours = { pool: "gateway", topic: heard.topic };
-  await subscribers.call("broadcast", { ...ours, batches: 1, size: 1, answers: ANSWERS, inFlight: 1 });
-  const frameBytes = await subscribers.call("frameBytes", "gateway"); // as long for the bare server
-  return { connections, frameBytes, ours, limit: { pool: "bare", topic: unheard.topic } };
 }
 
 async function oneSize(
