@@ -29,7 +29,9 @@ export interface RealtimeRig {
   readonly gateway: Server<GatewayVerbs>;
   readonly bare: Server<BareSocketsVerbs>;
   readonly pids: Readonly<Record<string, number>>;
-  /** Ends the gateway as a crash does, and starts another one on the same port. */
+  /** As a crash ends it. */
+  killGateway(): Promise<void>;
+  /** Another one on the same port; the one before is killed where it still runs. */
   replaceGateway(): Promise<Server<GatewayVerbs>>;
   replaceBare(): Promise<Server<BareSocketsVerbs>>;
   stop(): Promise<void>;
@@ -53,7 +55,7 @@ export async function startRealtimeRig(options: RealtimeRigOptions): Promise<Rea
   const interrupted = (): void => void stop().finally(() => process.exit(130));
   for (const signal of SIGNALS) process.once(signal, interrupted);
   try {
-    return { ...(await startAll(options, dataDir, undo)), stop };
+    return Object.assign(await startAll(options, dataDir, undo), { stop }); // whose getters tell of the processes of the moment
   } catch (error) {
     await stop();
     throw error;
@@ -105,6 +107,7 @@ async function startAll(
         "nats-server": brokers.natsPid,
       };
     },
+    killGateway: () => gateway.child.kill(),
     async replaceGateway() {
       await gateway.child.kill();
       return (gateway = await startGateway(gateway.port));

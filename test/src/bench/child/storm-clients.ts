@@ -32,9 +32,9 @@ class Roamer {
   /** Of the last event. */
   number: number;
   subscriber: Subscriber | undefined;
-  readonly #onNumber: () => void;
+  readonly #onNumber: (number: number) => void;
 
-  constructor(number: number, onNumber: () => void) {
+  constructor(number: number, onNumber: (number: number) => void) {
     this.number = number;
     this.#onNumber = onNumber;
   }
@@ -65,21 +65,21 @@ class Roamer {
     else this.lost += number - this.number - 1;
     this.number = Math.max(this.number, number);
     this.cursor = cursorIn(payload, access.channel);
-    this.#onNumber();
+    this.#onNumber(number);
   }
 }
 
 export function stormVerbs(feedOf: () => EventFeed) {
   let roamers: Roamer[] = [];
   let options: StormOptions;
-  let look: () => void = () => undefined;
+  let look: (number: number) => void = () => undefined;
 
   return {
     /** All at the head. */
     async openStorm(given: StormOptions): Promise<void> {
       options = given;
       const { last } = feedOf();
-      roamers = Array.from({ length: given.count }, () => new Roamer(last, () => look()));
+      roamers = Array.from({ length: given.count }, () => new Roamer(last, (number) => look(number)));
       await closedLoop({ count: given.count, inFlight: IN_FLIGHT }, (index) => roamers[index]!.connect(given));
     },
     /** One event after another. */
@@ -95,16 +95,31 @@ export function stormVerbs(feedOf: () => EventFeed) {
       const cursors = new Set(roamers.map(({ cursor }) => cursor)).size;
       const begunMs = performance.now();
       const { last } = feedOf();
-      const behind = () => roamers.filter(({ number }) => number < last).length;
+      let behind = roamers.length;
       const caughtUp = new Promise<void>((resolve) => {
-        let since = 0;
-        look = () => void (++since % roamers.length === 0 && behind() === 0 && resolve());
+        look = (number) => void (number === last && --behind === 0 && resolve());
       });
       await closedLoop({ count: roamers.length, inFlight: IN_FLIGHT }, (index) => roamers[index]!.connectAgain(options));
-      if (behind() > 0) await orStuck(caughtUp, () => `${behind()} of ${roamers.length} are behind; the others are`);
+      await orStuck(caughtUp, () => `${roamers.length - behind} of ${roamers.length} are caught up; that is what was`);
       const seconds = (performance.now() - begunMs) / 1_000;
       const total = (of: "lost" | "doubled") => roamers.reduce((sum, roamer) => sum + roamer[of], 0);
       return { seconds, cursors, lost: total("lost"), doubled: total("doubled") };
+    },
+    /** The same at the bare server: an upgrade, a message, so many frames. */
+    async rawStorm({ port, count, frames }: { port: number; count: number; frames: number }): Promise<number> {
+      const clients: Subscriber[] = [];
+      const begunMs = performance.now();
+      await closedLoop({ count, inFlight: IN_FLIGHT }, async () => {
+        const subscriber = await Subscriber.open(port, undefined);
+        clients.push(subscriber);
+        await new Promise<void>((resolve) => {
+          subscriber.onEvent = () => void (subscriber.events === frames && resolve());
+          subscriber.client.send("more");
+        });
+      });
+      const seconds = (performance.now() - begunMs) / 1_000;
+      for (const { client } of clients) client.drop();
+      return seconds;
     },
     async closeStorm(): Promise<void> {
       for (const { subscriber } of roamers) subscriber?.client.drop();

@@ -52,9 +52,14 @@ export class Subscriber {
     const subscriber = new Subscriber(await WsClient.open(port), access);
     if (onEvent !== undefined) subscriber.onEvent = onEvent;
     if (access === undefined) return subscriber;
-    await subscriber.command({ op: "auth", token: access.token });
-    await subscriber.subscribe(cursor);
-    return subscriber;
+    try {
+      await subscriber.command({ op: "auth", token: access.token });
+      await subscriber.subscribe(cursor);
+      return subscriber;
+    } catch (error) {
+      subscriber.client.drop();
+      throw error;
+    }
   }
 
   async subscribe(cursor?: string): Promise<boolean | undefined> {

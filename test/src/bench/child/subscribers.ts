@@ -82,9 +82,13 @@ export function subscribersRole() {
       for (const { client } of poolOf(name).subscribers) client.drop();
       pools.delete(name);
     },
-    /** The first of them stop reading. */
-    async pause({ pool, count }: { pool: string; count: number }): Promise<void> {
-      for (const { client } of poolOf(pool).subscribers.slice(0, count)) client.socket.pause();
+    /** All of them, beside the channel that they have. */
+    async subscribeAlso({ pool, channel }: { pool: string; channel: string }): Promise<void> {
+      for (const subscriber of poolOf(pool).subscribers) await subscriber.command({ op: "sub", ch: channel });
+    },
+    /** All of them stop reading. */
+    async pause({ pool }: { pool: string }): Promise<void> {
+      for (const { client } of poolOf(pool).subscribers) client.socket.pause();
     },
     /** Bytes of one event's frame, as the pool gets it. */
     async frameBytes(name: string): Promise<number> {
