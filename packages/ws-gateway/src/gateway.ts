@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ChannelHub } from "./channels/channel-hub.js";
+import { ChannelIndex } from "./channels/channel-index.js";
 import { CLOSE, type CloseReason } from "./transport/close-codes.js";
 import { centrifugoSocket } from "./centrifugo/centrifugo-socket.js";
 import { LongPolls } from "./phoenix/long-poll.js";
@@ -78,6 +79,7 @@ export class GatewayEngine {
       render: (view, data) => policy.render(view, data),
       keysOf: (subject) => policy.keysOf(subject),
       log,
+      limits,
     });
     const liveLog: LiveLog = new LiveLog({
       source,
@@ -111,6 +113,7 @@ export class GatewayEngine {
       limits,
       hub,
       liveLog,
+      channelIndex: new ChannelIndex(liveLog.ring, (subject) => policy.keysOf(subject)),
       observer: deps.observer,
       pages: this.pages,
     };

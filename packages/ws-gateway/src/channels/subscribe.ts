@@ -10,6 +10,7 @@ import type { LiveLog, ResetReason } from "../log/live-log.js";
 import { eventsSince, type LookedFor, newestEvents } from "../log/look-back.js";
 import type { ReplayPage, ReplayPages } from "../log/replay.js";
 import type { ChannelHub, Group, Member } from "./channel-hub.js";
+import type { ChannelIndex } from "./channel-index.js";
 import type { Position } from "./cursor.js";
 import { EventFilter } from "./event-filter.js";
 import type { Sink } from "./format.js";
@@ -20,6 +21,7 @@ export interface SubscribeDeps {
   readonly source: EventSource;
   readonly liveLog: LiveLog;
   readonly hub: ChannelHub;
+  readonly channelIndex: ChannelIndex;
   readonly pages: ReplayPages;
   readonly log: Log;
   readonly limits: GatewayLimits;
@@ -265,22 +267,16 @@ export class Subscription implements Member {
   }
 
   #push(event: SourceMessage): boolean {
-    const { hub } = this.#deps;
-    const rendered = hub.render(this.#route!, event);
-    if (this.filter.passes(() => rendered.type)) {
-      const frame = hub.encode(this.#route!, this.sink.format, event, rendered);
-      if (!this.sink.offer(frame)) return false;
-    }
+    const { type, frame } = this.#deps.hub.framed(this.#route!, this.sink.format, event);
+    if (this.filter.passes(() => type) && !this.sink.offer(frame)) return false;
     this.#position = { seq: event.seq, time: event.time };
     return true;
   }
 
   /** The rest of the ring and joining, in one tick. False when the queue was full before the end. */
   #handOver(): boolean {
-    const { hub, liveLog } = this.#deps;
-    for (const event of liveLog.ring.after(this.#position.seq)) {
-      if (hub.concerns(this.#route!, event.subject) && !this.#push(event)) return false;
-    }
+    for (const event of this.#deps.channelIndex.after(this.#route!.key, this.#position.seq))
+      if (!this.#push(event)) return false;
     this.#goLive(() => undefined);
     this.#toldSeq = 0;
     // Told even where no event was missed: it says that the replay is over.
