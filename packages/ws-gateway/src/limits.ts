@@ -77,8 +77,9 @@ export const GATEWAY_LIMITS = {
   // replay from the record
   replayMessages: 256, // a page: others take their turn between two
   replayBytesMax: 256 * KIB, // with `replaysMax` at most 16 MiB of pages at a time
+  replayPartBytesMax: 64 * KIB, // of a page, taken by a queue as one: a sixteenth of what it may hold
   replaysMax: 64, // reads of the record at the same time, of all connections
-  pageKeptMs: 2 * SECOND, // a page that was read serves those who come back behind the first; longer is the ring's part
+  pageKeptMs: 2 * SECOND, // behind the last who took it: a page serves all who come back with one cursor; what is longer is the ring's part
   pagesBytesMax: 16 * MIB, // of pages that are kept
 } as const;
 

@@ -7,6 +7,7 @@ import { type EventFilter, UNREADABLE } from "./event-filter.js";
 import type { Format, Sink } from "./format.js";
 import { FrameCache, type Framed } from "./frame-cache.js";
 import type { GatewayLimits } from "../limits.js";
+import { type Reader, type ReplayPart, ReplayParts } from "./replay-parts.js";
 import type { ResetReason } from "../log/live-log.js";
 import type { Policy, RenderedEvent, Route } from "./policy.js";
 
@@ -46,12 +47,14 @@ export class ChannelHub {
   readonly #deps: ChannelHubDeps;
   readonly #byKey = new Map<string, Group[]>();
   readonly #frames: FrameCache;
+  readonly #parts: ReplayParts;
   #epoch = "";
   #scopes = new WeakMap<Route, CursorScope>();
 
   constructor(deps: ChannelHubDeps) {
     this.#deps = deps;
     this.#frames = new FrameCache(deps.limits);
+    this.#parts = new ReplayParts(deps.limits, (route, format, event) => this.framed(route, format, event));
   }
 
   get groups(): number {
@@ -109,6 +112,11 @@ export class ChannelHub {
     return { type: rendered.type, frame: this.#encode(route, format, event, rendered, this.scope(route)) };
   }
 
+  /** A page of the record as this reader gets it. */
+  partsOf(events: readonly SourceMessage[], reader: Reader): readonly ReplayPart[] {
+    return this.#parts.of(events, reader);
+  }
+
   scope(route: Route): CursorScope {
     let scope = this.#scopes.get(route);
     if (scope === undefined) {
@@ -139,6 +147,7 @@ export class ChannelHub {
     this.#epoch = epoch;
     this.#scopes = new WeakMap();
     this.#frames.clear();
+    this.#parts.clear();
   }
 
   /** Tells every member that events were passed over. */

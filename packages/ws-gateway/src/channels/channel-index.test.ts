@@ -16,19 +16,22 @@ const message = (seq: number, subject: string): SourceMessage => ({
   data: new Uint8Array(1),
 });
 
-test.each([1, 2, 3, 4, 5])("it gives what the ring has of a channel, behind every position, after every clearing (seed %i)", (seed) => {
-  const random = seeded(seed);
-  const upTo = (max: number) => Math.floor(random() * (max + 1));
-  const ring = new Ring({ bytesMax: 1_000_000_000, eventsMax: 1_500 });
-  const index = new ChannelIndex(ring, keysOf);
-  let seq = 0;
-  for (let step = 0; step < 30; step++) {
-    if (random() < 0.1) ring.clear((seq = upTo(3_000))); // a new stream may begin before the end of the old one
-    for (let more = upTo(700); more > 0; more--) ring.push(message(++seq, KEYS[upTo(KEYS.length - 1)]!));
-    const behind = ring.floor + upTo(seq - ring.floor);
-    for (const key of [...KEYS, "all", "none"]) {
-      const expected = [...ring.after(behind)].filter(({ subject }) => keysOf(subject).includes(key));
-      expect(index.after(key, behind)).toEqual(expected);
+test.each([1, 2, 3, 4, 5])(
+  "it gives what the ring has of a channel, behind every position, after every clearing (seed %i)",
+  (seed) => {
+    const random = seeded(seed);
+    const upTo = (max: number) => Math.floor(random() * (max + 1));
+    const ring = new Ring({ bytesMax: 1_000_000_000, eventsMax: 1_500 });
+    const index = new ChannelIndex(ring, keysOf);
+    let seq = 0;
+    for (let step = 0; step < 30; step++) {
+      if (random() < 0.1) ring.clear((seq = upTo(3_000))); // a new stream may begin before the end of the old one
+      for (let more = upTo(700); more > 0; more--) ring.push(message(++seq, KEYS[upTo(KEYS.length - 1)]!));
+      const behind = ring.floor + upTo(seq - ring.floor);
+      for (const key of [...KEYS, "all", "none"]) {
+        const expected = [...ring.after(behind)].filter(({ subject }) => keysOf(subject).includes(key));
+        expect(index.after(key, behind)).toEqual(expected);
+      }
     }
-  }
-});
+  },
+);

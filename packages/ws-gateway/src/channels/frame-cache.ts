@@ -20,6 +20,9 @@ const EVENT_OVERHEAD_BYTES = 512; // its entry, and the event itself where the r
 export class FrameCache {
   readonly #bytesMax: number;
   readonly #byEvent = new Map<SourceMessage, Kept[]>();
+  /** In the order of their first frames; a Map's own order costs a walk over all that were deleted. */
+  #events: SourceMessage[] = [];
+  #start = 0;
   #bytes = 0;
 
   constructor(limits: { framesBytesMax: number }) {
@@ -44,19 +47,30 @@ export class FrameCache {
 
   add(event: SourceMessage, route: Route, format: Format, framed: Framed): void {
     const kept = this.#byEvent.get(event);
-    if (kept === undefined) this.#byEvent.set(event, [{ ...framed, route, format }]);
-    else kept.push({ ...framed, route, format });
-    this.#bytes += framed.frame.length + (kept === undefined ? EVENT_OVERHEAD_BYTES + event.data.length : 0);
-    for (const [oldest, frames] of this.#byEvent) {
-      if (this.#bytes <= this.#bytesMax) break;
-      this.#byEvent.delete(oldest);
-      this.#bytes -= EVENT_OVERHEAD_BYTES + oldest.data.length;
-      for (const { frame } of frames) this.#bytes -= frame.length;
-    }
+    if (kept === undefined) {
+      this.#byEvent.set(event, [{ ...framed, route, format }]);
+      this.#events.push(event);
+      this.#bytes += EVENT_OVERHEAD_BYTES + event.data.length;
+    } else kept.push({ ...framed, route, format });
+    this.#bytes += framed.frame.length;
+    while (this.#bytes > this.#bytesMax) this.#dropOldest();
   }
 
   clear(): void {
     this.#byEvent.clear();
+    this.#events = [];
+    this.#start = 0;
     this.#bytes = 0;
+  }
+
+  #dropOldest(): void {
+    const oldest = this.#events[this.#start]!;
+    this.#events[this.#start++] = undefined as never; // lets the event go before the array is cut
+    this.#bytes -= EVENT_OVERHEAD_BYTES + oldest.data.length;
+    for (const { frame } of this.#byEvent.get(oldest)!) this.#bytes -= frame.length;
+    this.#byEvent.delete(oldest);
+    if (this.#start < 1_024 || this.#start * 2 < this.#events.length) return;
+    this.#events = this.#events.slice(this.#start);
+    this.#start = 0;
   }
 }

@@ -262,7 +262,11 @@ export class Subscription implements Member {
   }
 
   #deliver(events: readonly SourceMessage[], through: Position): void {
-    for (const event of events) if (!this.#push(event)) return;
+    const reader = { route: this.#route!, format: this.sink.format, filter: this.filter };
+    for (const { bytes, last } of this.#deps.hub.partsOf(events, reader)) {
+      if (bytes.length > 0 && !this.sink.offer(bytes)) return;
+      this.#position = { seq: last.seq, time: last.time };
+    }
     this.#position = through;
   }
 

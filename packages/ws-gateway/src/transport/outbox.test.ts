@@ -25,7 +25,7 @@ function peersOf(writes: Write[], more: Partial<GatewayLimits> = {}) {
   const sink = (peer: number): Writable =>
     new Writable({
       write(bytes: Buffer, _encoding, done) {
-        for (const until = performance.now() + WRITE_MS; performance.now() < until; );
+        for (const until = performance.now() + WRITE_MS; performance.now() < until;);
         writes.push({ peer, turn, text: bytes.toString() });
         done();
       },

@@ -83,7 +83,17 @@ export function stormVerbs(feedOf: () => EventFeed) {
       await closedLoop({ count: given.count, inFlight: IN_FLIGHT }, (index) => roamers[index]!.connect(given));
     },
     /** One event after another. */
-    async feedStorm({ topic, count, everyMs, answers }: { topic: string; count: number; everyMs: number; answers: number }) {
+    async feedStorm({
+      topic,
+      count,
+      everyMs,
+      answers,
+    }: {
+      topic: string;
+      count: number;
+      everyMs: number;
+      answers: number;
+    }) {
       for (let event = 0; event < count; event++) {
         await feedOf().publish(feedOf().build(topic, 1, answers));
         await sleep(everyMs);
@@ -99,7 +109,9 @@ export function stormVerbs(feedOf: () => EventFeed) {
       const caughtUp = new Promise<void>((resolve) => {
         look = (number) => void (number === last && --behind === 0 && resolve());
       });
-      await closedLoop({ count: roamers.length, inFlight: IN_FLIGHT }, (index) => roamers[index]!.connectAgain(options));
+      await closedLoop({ count: roamers.length, inFlight: IN_FLIGHT }, (index) =>
+        roamers[index]!.connectAgain(options),
+      );
       await orStuck(caughtUp, () => `${roamers.length - behind} of ${roamers.length} are caught up; that is what was`);
       const seconds = (performance.now() - begunMs) / 1_000;
       const total = (of: "lost" | "doubled") => roamers.reduce((sum, roamer) => sum + roamer[of], 0);

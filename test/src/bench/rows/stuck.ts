@@ -34,7 +34,11 @@ export async function stuckRow(context: RowContext): Promise<Figures[]> {
 type Topics = Record<"alone" | "beside" | "fill", string>;
 
 /** Two channels with as many readers; one of them has the stuck ones, too, who also have a channel of their own. */
-async function openPools({ access, subscribers, gateway }: RealtimeRig, reading: number, stuck: number): Promise<Topics> {
+async function openPools(
+  { access, subscribers, gateway }: RealtimeRig,
+  reading: number,
+  stuck: number,
+): Promise<Topics> {
   const [alone, beside, fill] = [access.intent(), access.intent(), access.intent()];
   const open = async (pool: string, channel: string, count: number) => {
     const of = [{ token: access.apiKey, channel }];
@@ -49,12 +53,30 @@ async function openPools({ access, subscribers, gateway }: RealtimeRig, reading:
 }
 
 /** Until each queue is full. Returns what was seen. */
-async function fillQueues({ gateway, subscribers }: RealtimeRig, topic: string, stuck: number): Promise<string> {
-  const before = await gateway.probe.call("memory");
-  const heard = await gateway.child.call("heard");
+async function fillQueues(
+  { access, gateway, subscribers }: RealtimeRig,
+  topic: string,
+  stuck: number,
+): Promise<string> {
   const count = Math.ceil(FILL_BYTES / FILL_EVENT_BYTES);
-  await subscribers.call("publish", { topic, count, answers: FILL_ANSWERS, perSecond: FILL_PER_SECOND, size: 10 });
-  await gateway.child.call("untilHeard", heard + count);
+  const publish = async (to: string): Promise<void> => {
+    const heard = await gateway.child.call("heard");
+    await subscribers.call("publish", {
+      topic: to,
+      count,
+      answers: FILL_ANSWERS,
+      perSecond: FILL_PER_SECOND,
+      size: 10,
+    });
+    await gateway.child.call("untilHeard", heard + count);
+  };
+  const { channel, topic: tasted } = access.intent();
+  const of = [{ token: access.apiKey, channel }];
+  await subscribers.call("open", { pool: "taster", port: gateway.port, count: 1, inFlight: 1, access: of });
+  // First to one who reads, thrice: what the ring and the kept frames hold is none of the queues'.
+  for (let time = 0; time < 3; time++) await publish(tasted);
+  const before = await gateway.probe.call("memory");
+  await publish(topic);
   const { residentBytes } = await gateway.probe.call("memory");
   const { queueBytes, hub } = await gateway.child.call("counted");
   if (hub.behind < stuck) throw new Error(`only ${hub.behind} of ${stuck} queues have filled up`);
