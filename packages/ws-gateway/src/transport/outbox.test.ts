@@ -80,3 +80,14 @@ test("no write is longer than its bound, and nothing is lost between two", async
   stop();
   expect(writes.map(({ text }) => text)).toEqual(["aaaabbbb", "cccc", "dddddddddddd", "eeffgghh"]);
 });
+
+test("the last words are one write, however much is queued, and nothing is taken behind them", async () => {
+  const writes: Write[] = [];
+  const { outboxes, stop } = peersOf(writes, { writeBytesMax: 4 });
+  stop();
+  const [outbox] = outboxes as [Outbox];
+  for (const text of ["aaaa", "bbbb", "cccc"]) outbox.offer(Buffer.from(text));
+  outbox.end();
+  expect(writes.map(({ text }) => text)).toEqual(["aaaabbbbcccc"]);
+  expect(outbox.offer(Buffer.from("d"))).toBe(false);
+});

@@ -72,8 +72,11 @@ export class Outbox {
 
   /** Writes what is queued, whether the socket likes it or not, and takes nothing more: for the last words. */
   end(): void {
-    if (!this.#closed && !this.#socket.destroyed)
-      while (this.#frames > 0) this.#socket.write(this.#takePortion().joined());
+    if (!this.#closed && this.#frames > 0 && !this.#socket.destroyed) {
+      const portions: Buffer[] = [];
+      while (this.#frames > 0) portions.push(this.#takePortion().joined());
+      this.#socket.write(Buffer.concat(portions)); // in one: a long poll has one answer
+    }
     this.discard();
   }
 
