@@ -32,7 +32,7 @@ export class Portion {
 
   /** Of a portion with at least one frame. */
   joined(): Buffer {
-    return (this.#joined ??= this.count === 1 ? this.#frame! : Buffer.concat(this.#frames()));
+    return (this.#joined ??= this.count === 1 ? this.#frame! : Buffer.concat(Portion.#framesOf(this)));
   }
 
   /** What was made of it is not looked for any more. */
@@ -40,10 +40,9 @@ export class Portion {
     this.#next = undefined;
   }
 
-  #frames(): Buffer[] {
-    const frames = new Array<Buffer>(this.count);
-    let at = this.count;
-    for (let portion: Portion = this; at > 0; portion = portion.#before!) frames[--at] = portion.#frame!;
-    return frames;
+  static #framesOf(last: Portion): Buffer[] {
+    const frames: Buffer[] = [];
+    for (let portion = last; portion.count > 0; portion = portion.#before!) frames.push(portion.#frame!);
+    return frames.toReversed();
   }
 }

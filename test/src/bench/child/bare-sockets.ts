@@ -77,8 +77,8 @@ export function bareSocketsRole() {
     /** Resolves when so many messages have come since it listens. */
     async untilHeard(count: number): Promise<void> {
       const untilMs = performance.now() + BARE_TIMEOUT_MS;
-      while (heard < count) {
-        if (performance.now() > untilMs) throw new Error(`${heard} of ${count} messages were heard`);
+      for (let now = heard; now < count; now = heard) {
+        if (performance.now() > untilMs) throw new Error(`${now} of ${count} messages were heard`);
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
     },
@@ -130,7 +130,10 @@ function directGet(bare: NatsConnection, subject: string, batch: number): Promis
       timeout: BARE_TIMEOUT_MS,
       callback: (error, message) => {
         const status = message?.headers?.code ?? 0;
-        if (error === null && status === 0) return void got++;
+        if (error === null && status === 0) {
+          got++;
+          return;
+        }
         subscription.unsubscribe();
         if (error === null && status === END_OF_PAGE && got === batch) resolve();
         else reject(error ?? new Error(`${got} of ${batch} events of ${subject}, status ${status}`));

@@ -37,7 +37,7 @@ export class WsClient {
       head = Buffer.concat([head, chunk]);
     }
     if (!head.toString("latin1").startsWith("HTTP/1.1 101"))
-      throw new Refused(head.toString("latin1").split("\r\n")[0]!);
+      throw new Refused(head.toString("latin1").split("\r\n")[0]);
     const rest = head.subarray(head.indexOf(HANDSHAKE_END) + HANDSHAKE_END.length);
     socket.on("data", (chunk) => client.#take(chunk));
     if (rest.length > 0) client.#take(rest);
