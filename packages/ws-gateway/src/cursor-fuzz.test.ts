@@ -9,6 +9,7 @@ import type { Sink } from "./channels/format.js";
 import { seeded, testPolicy } from "./engine.fixture.js";
 import { GatewayEngine } from "./gateway.js";
 import { MemorySource } from "./log/memory-source.fixture.js";
+import { textsOf } from "./history-reader.fixture.js";
 import { nativeFormat } from "./native/native-format.js";
 
 const SEED = Number(process.env["OUTCRY_SEED"] ?? 20_261_129);
@@ -65,11 +66,12 @@ async function resume(channel: string, cursor: string): Promise<Outcome> {
   const sink: Sink = {
     id: "reader",
     format: nativeFormat,
-    offer(frame) {
-      const text = frame.subarray(frame.length < 128 ? 2 : 4).toString();
-      const { d, pos } = JSON.parse(text) as { d?: { n: number }; pos?: string };
-      if (d !== undefined) numbers.push(d.n);
-      replay.isOver ||= pos !== undefined;
+    offer(frames) {
+      for (const text of textsOf(frames)) {
+        const { d, pos } = JSON.parse(text) as { d?: { n: number }; pos?: string };
+        if (d !== undefined) numbers.push(d.n);
+        replay.isOver ||= pos !== undefined;
+      }
       return true;
     },
     ready: async () => true,

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ChannelHub } from "./channels/channel-hub.js";
+import { ChannelIndex } from "./channels/channel-index.js";
 import { CLOSE, type CloseReason } from "./transport/close-codes.js";
 import { centrifugoSocket } from "./centrifugo/centrifugo-socket.js";
 import { LongPolls } from "./phoenix/long-poll.js";
@@ -82,6 +83,7 @@ export class GatewayEngine {
       render: (view, data) => policy.render(view, data),
       keysOf: (subject) => policy.keysOf(subject),
       log,
+      limits,
     });
     const liveLog: LiveLog = new LiveLog({
       source,
@@ -116,6 +118,7 @@ export class GatewayEngine {
       limits,
       hub,
       liveLog,
+      channelIndex: new ChannelIndex(liveLog.ring, (subject) => policy.keysOf(subject)),
       observer: deps.observer,
       pages: this.pages,
     };
@@ -123,7 +126,7 @@ export class GatewayEngine {
       ...this.#sessionDeps,
       clock,
       limits,
-      flusher: new Flusher(),
+      flusher: new Flusher(limits),
       onClose: (peer: Peer, why: CloseReason | undefined) => this.#onClose(peer, why),
     };
     this.#streamDeps = {

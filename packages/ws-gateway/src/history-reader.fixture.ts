@@ -69,19 +69,11 @@ export class HistoryReader implements Sink {
     this.drain(0);
   }
 
-  offer(frame: Buffer): boolean {
+  offer(frames: Buffer): boolean {
     if (this.free <= 0) return false;
     this.free--;
-    const message = JSON.parse(frame.subarray(frame.length < 128 ? 2 : 4).toString()) as {
-      c?: string;
-      pos?: string;
-      reset?: { c: string };
-      d?: { n: number };
-    };
     if (!this.open) return true; // a socket that the reader has left
-    this.cursor = message.c ?? message.pos ?? message.reset?.c ?? this.cursor;
-    if (message.reset !== undefined) this.#gap();
-    if (message.d !== undefined) this.seen.push(message.d.n);
+    for (const text of textsOf(frames)) this.#take(JSON.parse(text) as Message);
     return true;
   }
 
@@ -93,6 +85,12 @@ export class HistoryReader implements Sink {
   drain(frames: number): void {
     this.free += frames;
     for (const wake of this.#wake.splice(0)) wake();
+  }
+
+  #take(message: Message): void {
+    this.cursor = message.c ?? message.pos ?? message.reset?.c ?? this.cursor;
+    if (message.reset !== undefined) this.#gap();
+    if (message.d !== undefined) this.seen.push(message.d.n);
   }
 
   #onOpened({ cursor, recovered }: Opened): void {
@@ -135,4 +133,21 @@ export function wrongOf(
     }
   }
   return at === mine.length ? undefined : `${channel}: ends before ${mine[at]} of ${mine.at(-1)}`;
+}
+
+interface Message {
+  c?: string;
+  pos?: string;
+  reset?: { c: string };
+  d?: { n: number };
+}
+
+/** Of complete text frames of the server, one behind the other. */
+export function* textsOf(frames: Buffer): Generator<string> {
+  for (let at = 0; at < frames.length;) {
+    const short = frames[at + 1]!;
+    const begin = at + (short < 126 ? 2 : 4);
+    at = begin + (short < 126 ? short : frames.readUInt16BE(at + 2));
+    yield frames.subarray(begin, at).toString();
+  }
 }

@@ -15,6 +15,7 @@ const SETTLES_WITHIN_MS = 10_000;
 const limits = {
   ringEventsMax: 12,
   replayMessages: 5,
+  replayPartBytesMax: 150, // two events, so that a queue may be full in the middle of a page
   fillMessages: 4,
   dispatchSlice: 3,
   heldEventsMax: 6,

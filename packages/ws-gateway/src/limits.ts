@@ -30,8 +30,9 @@ export const GATEWAY_LIMITS = {
   unauthenticatedMax: 2_000, // sockets that have sent nothing yet cost an attacker nothing
   // waiting to be written, per connection
   queueBytesMax: 1 * MIB, // a reader that is further behind is caught up from the record, not from memory
-  queueFramesMax: 4_096, // small frames cost their array entry, not their bytes
+  queueFramesMax: 4_096, // small frames cost their place in the queue, some 100 bytes, not their own
   writeBytesMax: 256 * KIB, // one write: beyond it the copy costs more than the system call
+  flushSliceMs: 10, // of writing in one turn of the event loop: one event to 10,000 sockets takes 70, and others wait behind it
   stallMs: 10 * SECOND, // a peer that takes nothing for so long is gone
   lagMs: 60 * SECOND, // a reader that is slower than its channels for so long never catches up
   // time
@@ -51,6 +52,7 @@ export const GATEWAY_LIMITS = {
   // the live log
   ringBytesMax: 16 * MIB, // some minutes of events: most reconnects are served without a read
   ringEventsMax: 16_384, // small events cost their objects, not their bytes
+  framesBytesMax: 16 * MIB, // of events as they were sent, for whoever comes back: as many as the ring has, in one wire protocol
   heldBytesMax: 16 * MIB, // messages behind a hole; beyond it they are read from the record again
   heldEventsMax: 8_192, // as for the ring
   fillMessages: 500, // one page of a hole: 100k messages/s were measured, so 5 ms
@@ -75,8 +77,9 @@ export const GATEWAY_LIMITS = {
   // replay from the record
   replayMessages: 256, // a page: others take their turn between two
   replayBytesMax: 256 * KIB, // with `replaysMax` at most 16 MiB of pages at a time
+  replayPartBytesMax: 64 * KIB, // of a page, taken by a queue as one: a sixteenth of what it may hold
   replaysMax: 64, // reads of the record at the same time, of all connections
-  pageKeptMs: 2 * SECOND, // a page that was read serves those who come back behind the first; longer is the ring's part
+  pageKeptMs: 2 * SECOND, // behind the last who took it: a page serves all who come back with one cursor; what is longer is the ring's part
   pagesBytesMax: 16 * MIB, // of pages that are kept
 } as const;
 

@@ -39,7 +39,8 @@ describe("npm run bench", () => {
       expect(new Set(growth.map(({ grows }) => grows))).toEqual(new Set(["nodes", "intents stored"]));
       for (const { label, ratio, ours, limit } of figures) {
         expect(stdout).toContain(label);
-        expect(Math.min(ratio, ours.rate, limit.rate, ours.p99Ms)).toBeGreaterThan(0);
+        expect(Math.min(ratio, ours.rate, limit.rate)).toBeGreaterThan(0);
+        if (ours.latencies > 0) expect(ours.p99Ms).toBeGreaterThan(0);
       }
       const picture = readFileSync(path.join(folder, "sample.svg"), "utf8");
       for (const { label } of figures) expect(picture).toContain(`>${label}</text>`);

@@ -11,6 +11,8 @@ export interface Child<V extends Verbs> {
   readonly pid: number;
   call<K extends keyof V & string>(verb: K, ...argument: Parameters<V[K]>): Promise<Awaited<ReturnType<V[K]>>>;
   stop(): Promise<void>;
+  /** As a crash ends it. */
+  kill(): Promise<void>;
 }
 
 const STOP_MS = 15_000;
@@ -49,7 +51,12 @@ export function startChild<V extends Verbs>(role: string): Child<V> {
   return {
     pid: child.pid!,
     call: call as Child<V>["call"],
+    async kill() {
+      child.kill("SIGKILL");
+      await ended;
+    },
     async stop() {
+      if (!child.connected) return ended;
       const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
       child.disconnect();
       await ended;

@@ -84,13 +84,13 @@ function lineOf(before: Figures, after: Figures): string[] {
   ];
 }
 
-/** A goal of p99 is a time: less is better. */
+/** Where the goal is a bound, less is better. */
 export function verdictOf(before: Figures, after: Figures): "better" | "worse" | "same" {
   const [wasLow, wasHigh] = before.ratioRange;
   const [low, high] = after.ratioRange;
   const risen = low > wasHigh;
   if (!risen && high >= wasLow) return "same";
-  return risen === (after.goal?.of !== "p99") ? "better" : "worse";
+  return risen === (after.goal === undefined || after.goal.of === "rate") ? "better" : "worse";
 }
 
 const range = ({ ratioRange }: Figures): string => ratioRange.map((ratio) => ratio.toFixed(2)).join("–");

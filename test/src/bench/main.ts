@@ -13,10 +13,19 @@ import { type Growth, growthTable } from "./growth.js";
 import { growthPlot } from "./growth-plot.js";
 import { plot } from "./plot.js";
 import { readIntents } from "./real-intents.js";
+import { deliverRow } from "./rows/deliver.js";
 import { fanOutRow } from "./rows/fan-out.js";
 import { growthRow } from "./rows/growth.js";
+import { hotRow } from "./rows/hot.js";
 import { intakeRow } from "./rows/intake.js";
 import { postRow } from "./rows/post.js";
+import { handshakeRow } from "./rows/handshake.js";
+import { idleRow } from "./rows/idle.js";
+import { ingestRow } from "./rows/ingest.js";
+import { latencyRow } from "./rows/latency.js";
+import { resumeRow } from "./rows/resume.js";
+import { stormRow } from "./rows/storm.js";
+import { stuckRow } from "./rows/stuck.js";
 import { r3Row } from "./rows/r3.js";
 import { reachRow } from "./rows/reach.js";
 import type { Row } from "./rows/row.js";
@@ -30,6 +39,15 @@ const ratioRows: Record<Exclude<RowName, "growth">, Row> = {
   intake: intakeRow,
   "signed-acks": signedAcksRow,
   r3: r3Row,
+  deliver: deliverRow,
+  hot: hotRow,
+  stuck: stuckRow,
+  storm: stormRow,
+  resume: resumeRow,
+  latency: latencyRow,
+  ingest: ingestRow,
+  idle: idleRow,
+  handshake: handshakeRow,
 };
 const LOAD_PER_CPU_TOLD = 2; // growth alone keeps it at about one
 const begunMs = Date.now();

@@ -15,10 +15,13 @@ export interface Side {
   rampMs?: number;
 }
 
+/** `cost`: what stands where a rate would is less the better it is. */
+export type Goal = { of: "rate"; atLeast: number } | { of: "p99" | "cost"; atMost: number };
+
 /** One line of the table. */
 export interface Comparison {
   label: string;
-  /** What a rate counts: `pairs`, `posts`, `quotes`. */
+  /** Of a rate: `pairs/s`, `posts/s`, `deliveries per CPU second`. */
   unit: string;
   /** Messages of one item: an intent to 1,000 nodes is 1,000 pairs. */
   perItem: number;
@@ -28,7 +31,7 @@ export interface Comparison {
   /** Connections, in flight, processes. */
   conditions: string;
   /** Of DESIGN "Speed to reach"; undefined = shown for information. */
-  goal: { of: "rate"; atLeast: number } | { of: "p99"; atMost: number } | undefined;
+  goal: Goal | undefined;
   /** Items of the first run, before a rate is known. */
   firstCount: number;
   countMax: number;

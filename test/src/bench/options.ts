@@ -2,7 +2,24 @@
 
 import { parseArgs } from "node:util";
 
-export const ROW_NAMES = ["fan-out", "post", "reach", "intake", "signed-acks", "r3", "growth"] as const;
+export const ROW_NAMES = [
+  "fan-out",
+  "post",
+  "reach",
+  "intake",
+  "signed-acks",
+  "r3",
+  "deliver",
+  "hot",
+  "ingest",
+  "idle",
+  "handshake",
+  "resume",
+  "latency",
+  "storm",
+  "stuck",
+  "growth",
+] as const;
 export type RowName = (typeof ROW_NAMES)[number];
 const USUAL_ROWS = ROW_NAMES.filter((name) => name !== "growth"); // it alone takes minutes
 
@@ -45,6 +62,15 @@ Rows
   signed-acks
             1,000 and 100 nodes whose acks are signed and verified, against the same nodes with plain acks
   r3        post (16, 128), fan-out (100 nodes) and reach on three local nats-servers with three replicas
+  deliver   events to 1,000 sockets of the gateway, 1 and 8 at a time: deliveries per second of its CPU
+  ingest    republished events heard by a gateway without subscribers, 20,000/s: CPU per event
+  idle      memory of 10,000 idle connections, each with one subscription
+  handshake connections with auth and one subscription, per second of the gateway's CPU
+  resume    100 events behind a cursor, from the ring and from the record
+  latency   published → a client has it, at half of the load that a bare server takes, 99th percentile
+  storm     10,000 clients that come back with their cursors behind a crash of the gateway: nothing lost, nothing doubled
+  stuck     950 clients beside 50 that never read
+  hot       one event to 10,000 sockets: the longest turn of the event loop
   growth    cost of one item at 10, 100, 1,000, 10,000 nodes and at 1,000, 10,000, 100,000, 1,000,000 intents stored, with a
             verdict per step; at most 10 minutes, and 6 GiB of disk under .outcry/bench, removed at the end
 `;

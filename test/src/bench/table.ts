@@ -2,7 +2,7 @@
 
 import { type Figures, type SideFigures, totalCpu } from "./measure.js";
 
-const HEAD = ["row", "limit /s", "ours /s", "ratio", "(rounds)", "goal", "", "p50 ms", "p99 ms"];
+const HEAD = ["row", "limit", "ours", "", "ratio", "(rounds)", "goal", "", "p50 ms", "p99 ms"];
 const COST_HEAD = ["CPU µs per message", "process", "limit", "ours", "peak MiB"];
 const MARK = { met: "met", short: "SHORT", none: "" } as const;
 
@@ -11,6 +11,7 @@ export function resultTable(all: readonly Figures[]): string {
     figures.label,
     rate(figures.limit),
     rate(figures.ours),
+    figures.unit,
     figures.ratio.toFixed(2),
     figures.ratioRange.map((ratio) => ratio.toFixed(2)).join("–"),
     goalText(figures),
@@ -36,7 +37,7 @@ export function costTable(all: readonly Figures[]): string {
       : [...lines, ["", "all", us(totalCpu(figures.limit)), us(totalCpu(figures.ours)), ""]];
   });
   return rows.length === 0
-    ? "CPU per message: this system has no /proc to read it from."
+    ? "CPU per message: not taken by these rows, or this system has no /proc to read it from."
     : aligned([COST_HEAD, ...rows]);
 }
 
@@ -61,13 +62,15 @@ export function verdict({ goal, ratio }: Figures): keyof typeof MARK {
 
 function goalText({ goal }: Figures): string {
   if (goal === undefined) return "–";
-  return goal.of === "rate" ? `≥ ${goal.atLeast}` : `p99 ≤ ${goal.atMost} ×`;
+  if (goal.of === "rate") return `≥ ${goal.atLeast}`;
+  return `${goal.of === "p99" ? "p99 " : ""}≤ ${goal.atMost} ×`;
 }
 
-const rate = ({ rate: perSecond }: SideFigures): string => Math.round(perSecond).toLocaleString("en");
+const rate = ({ rate: value }: SideFigures): string =>
+  value < 100 ? String(Number(value.toPrecision(3))) : Math.round(value).toLocaleString("en");
 const ms = (value: number): string => (value < 10 ? value.toFixed(1) : value.toFixed(0));
 const pair = (limit: number, ours: number): string =>
-  Number.isNaN(limit) ? `– → ${ms(ours)}` : `${ms(limit)} → ${ms(ours)}`;
+  Number.isNaN(ours) ? "–" : Number.isNaN(limit) ? `– → ${ms(ours)}` : `${ms(limit)} → ${ms(ours)}`;
 const us = (value: number | undefined): string => (value === undefined ? "" : value.toFixed(value < 100 ? 1 : 0));
 
 /** First column to the left, the others to the right. */

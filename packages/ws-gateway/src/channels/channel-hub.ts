@@ -5,6 +5,9 @@ import { type Cursors, type CursorScope, cursorScope, type Position } from "./cu
 import type { SourceMessage } from "../log/event-source.js";
 import { type EventFilter, UNREADABLE } from "./event-filter.js";
 import type { Format, Sink } from "./format.js";
+import { FrameCache, type Framed } from "./frame-cache.js";
+import type { GatewayLimits } from "../limits.js";
+import { type Reader, type ReplayPart, ReplayParts } from "./replay-parts.js";
 import type { ResetReason } from "../log/live-log.js";
 import type { Policy, RenderedEvent, Route } from "./policy.js";
 
@@ -36,17 +39,22 @@ export interface ChannelHubDeps {
   readonly render: Policy["render"];
   readonly keysOf: Policy["keysOf"];
   readonly log: Log;
+  readonly limits: GatewayLimits;
 }
 
 export class ChannelHub {
   readonly counters = { encoded: 0, delivered: 0, behind: 0, unreadable: 0 };
   readonly #deps: ChannelHubDeps;
   readonly #byKey = new Map<string, Group[]>();
+  readonly #frames: FrameCache;
+  readonly #parts: ReplayParts;
   #epoch = "";
   #scopes = new WeakMap<Route, CursorScope>();
 
   constructor(deps: ChannelHubDeps) {
     this.#deps = deps;
+    this.#frames = new FrameCache(deps.limits);
+    this.#parts = new ReplayParts(deps.limits, (route, format, event) => this.framed(route, format, event));
   }
 
   get groups(): number {
@@ -96,16 +104,17 @@ export class ChannelHub {
     return this.#deps.keysOf(subject).includes(route.key);
   }
 
-  /** One event as subscribers of this route see it. */
-  encode(
-    route: Route,
-    format: Format,
-    event: SourceMessage,
-    rendered: RenderedEvent,
-    scope = this.scope(route),
-  ): Buffer {
-    this.counters.encoded++;
-    return format.event(route.channel, this.cursorsOf(format).write(scope, event), rendered);
+  /** One event as subscribers of this route see it, made once for all of them, live or not. */
+  framed(route: Route, format: Format, event: SourceMessage): Framed {
+    const found = this.#frames.find(event, route, format);
+    if (found !== undefined) return found;
+    const rendered = this.render(route, event);
+    return { type: rendered.type, frame: this.#encode(route, format, event, rendered, this.scope(route)) };
+  }
+
+  /** A page of the record as this reader gets it. */
+  partsOf(events: readonly SourceMessage[], reader: Reader): readonly ReplayPart[] {
+    return this.#parts.of(events, reader);
   }
 
   scope(route: Route): CursorScope {
@@ -137,6 +146,8 @@ export class ChannelHub {
   bind(epoch: string): void {
     this.#epoch = epoch;
     this.#scopes = new WeakMap();
+    this.#frames.clear();
+    this.#parts.clear();
   }
 
   /** Tells every member that events were passed over. */
@@ -163,6 +174,13 @@ export class ChannelHub {
       this.#deps.log.error({ seq, error: String(error) }, "gateway: an event cannot be rendered");
       return { type: UNREADABLE, json: "null" };
     }
+  }
+
+  #encode(route: Route, format: Format, event: SourceMessage, rendered: RenderedEvent, scope: CursorScope): Buffer {
+    this.counters.encoded++;
+    const frame = format.event(route.channel, this.cursorsOf(format).write(scope, event), rendered);
+    this.#frames.add(event, route, format, { type: rendered.type, frame });
+    return frame;
   }
 
   #find(route: Route, { sink, filter }: Member): Group | undefined {
@@ -195,7 +213,7 @@ export class ChannelHub {
       views.set(group.route.view, rendered);
     }
     if (!group.filter.passes(() => rendered.type)) return;
-    const frame = this.encode(group.route, group.format, event, rendered, group.scope);
+    const frame = this.#encode(group.route, group.format, event, rendered, group.scope);
     group.eventSeq = event.seq;
     for (const member of group.members) {
       if (member.sink.offer(frame)) this.counters.delivered++;

@@ -27,8 +27,8 @@ export interface Sink {
   /** The connection's. */
   readonly id: string;
   readonly format: Format;
-  /** False when the queue is full; the frame was then not taken. */
-  offer(frame: Buffer): boolean;
+  /** One frame, or some of a replay one behind the other. False when the queue is full; none of it was then taken. */
+  offer(frames: Buffer): boolean;
   /** Resolves with true when half of the queue is free, with false when nothing will be written any more. */
   ready(): Promise<boolean>;
 }

@@ -16,6 +16,7 @@ import {
   type Seat,
 } from "./beginning.js";
 import type { Group, Member } from "./channel-hub.js";
+import type { ChannelIndex } from "./channel-index.js";
 import type { Position } from "./cursor.js";
 import { EventFilter } from "./event-filter.js";
 import type { Sink } from "./format.js";
@@ -23,6 +24,7 @@ import type { Route } from "./policy.js";
 import type { Wanted } from "./wanted.js";
 
 export interface SubscribeDeps extends BeginningDeps {
+  readonly channelIndex: ChannelIndex;
   readonly log: Log;
 }
 
@@ -206,27 +208,25 @@ export class Subscription implements Member {
   }
 
   #deliver(events: readonly SourceMessage[], through: Position): void {
-    for (const event of events) if (!this.#push(event)) return;
+    const reader = { route: this.#route!, format: this.sink.format, filter: this.filter };
+    for (const { bytes, last } of this.#deps.hub.partsOf(events, reader)) {
+      if (bytes.length > 0 && !this.sink.offer(bytes)) return;
+      this.#position = { seq: last.seq, time: last.time };
+    }
     this.#position = through;
   }
 
   #push(event: SourceMessage): boolean {
-    const { hub } = this.#deps;
-    const rendered = hub.render(this.#route!, event);
-    if (this.filter.passes(() => rendered.type)) {
-      const frame = hub.encode(this.#route!, this.sink.format, event, rendered);
-      if (!this.sink.offer(frame)) return false;
-    }
+    const { type, frame } = this.#deps.hub.framed(this.#route!, this.sink.format, event);
+    if (this.filter.passes(() => type) && !this.sink.offer(frame)) return false;
     this.#position = { seq: event.seq, time: event.time };
     return true;
   }
 
   /** The rest of the ring and joining, in one tick. False when the queue was full before the end. */
   #handOver(): boolean {
-    const { hub, liveLog } = this.#deps;
-    for (const event of liveLog.ring.after(this.#position.seq)) {
-      if (hub.concerns(this.#route!, event.subject) && !this.#push(event)) return false;
-    }
+    for (const event of this.#deps.channelIndex.after(this.#route!.key, this.#position.seq))
+      if (!this.#push(event)) return false;
     this.#goLive(() => undefined);
     this.#toldSeq = 0;
     // Told even where no event was missed: it says that the replay is over.

@@ -25,6 +25,8 @@ export interface PagesDeps {
 interface Kept {
   readonly page: Promise<ReplayPage>;
   bytes: number;
+  /** Until it is forgotten; begins anew with each who takes it: thousands take longer to come back. */
+  timer: NodeJS.Timeout | undefined;
 }
 
 export class ReplayPages {
@@ -48,10 +50,15 @@ export class ReplayPages {
     const kept = this.#kept.get(key);
     if (kept !== undefined) {
       this.counters.shared++;
+      kept.timer?.refresh();
       return kept.page;
     }
     this.counters.read++;
-    const made: Kept = { page: this.#gate.run(() => readPage(this.#deps, filter, position)), bytes: 0 };
+    const made: Kept = {
+      page: this.#gate.run(() => readPage(this.#deps, filter, position)),
+      bytes: 0,
+      timer: undefined,
+    };
     this.#kept.set(key, made);
     made.page.then(
       (page) => this.#keep(key, made, page),
@@ -70,7 +77,7 @@ export class ReplayPages {
     if (page.kind === "trimmed") return this.#forget(key, kept);
     kept.bytes = page.events.reduce((bytes, { data }) => bytes + data.length, EMPTY_PAGE_BYTES);
     this.#bytes += kept.bytes;
-    setTimeout(() => this.#forget(key, kept), this.#deps.limits.pageKeptMs).unref();
+    kept.timer = setTimeout(() => this.#forget(key, kept), this.#deps.limits.pageKeptMs).unref();
     for (const [other, oldest] of this.#kept) {
       if (this.#bytes <= this.#deps.limits.pagesBytesMax) break;
       if (oldest.bytes > 0) this.#forget(other, oldest);
@@ -79,6 +86,7 @@ export class ReplayPages {
 
   #forget(key: string, kept: Kept): void {
     if (this.#kept.get(key) !== kept) return;
+    clearTimeout(kept.timer);
     this.#kept.delete(key);
     this.#bytes -= kept.bytes;
   }

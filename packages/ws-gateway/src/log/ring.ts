@@ -9,6 +9,8 @@ export class Ring {
   /** The sequence before the oldest event: everything behind it is here. */
   floor = 0;
   bytes = 0;
+  /** How often it was emptied: sequences may have begun anew. */
+  clearings = 0;
   readonly #bytesMax: number;
   readonly #eventsMax: number;
   #events: SourceMessage[] = [];
@@ -36,6 +38,7 @@ export class Ring {
     this.#start = 0;
     this.bytes = 0;
     this.floor = floor;
+    this.clearings++;
   }
 
   /** Events behind `seq`, which must not be below the floor. */

@@ -165,6 +165,18 @@ describe("presence", () => {
     }
   });
 
+  test("12.3: a connection that is known to be gone only after its member is back lingers no more", async () => {
+    const [one, other] = [await gatewayWith({ pingMs: 100, pongMs: 200 }), await gatewayWith()];
+    const alice = await present(one, "alice");
+    const { members, names } = await watcher(other);
+    await eventually(() => names() === "alice");
+    const [before] = members().get("alice")!.keys();
+    alice.answering = false; // as behind a cable that was pulled
+    await present(other, "alice");
+    await eventually(() => members().get("alice")?.size === 2);
+    await eventually(() => members().get("alice")?.size === 1 && !members().get("alice")!.has(before!));
+  });
+
   test("12.4: a process that dies takes its members with it; one that stops in order leaves them lingering", async () => {
     const bus = natsBus(backbone);
     const cut = {

@@ -88,6 +88,8 @@ export class Presence {
       },
       leave: () => this.#take(current),
       leaveLater: () => {
+        // By another connection it is there all the same: perhaps the one that it came back with before this one was known to be gone.
+        if (this.#roster.connections(channel, member) > 1) return this.#take(current);
         this.#lingering.set(current.ref, current);
         setTimeout(() => this.#take(current), this.#deps.limits.presenceLingerMs).unref();
       },

@@ -40,6 +40,10 @@ export class Roster {
     return this.#channels.get(channel)?.size ?? 0;
   }
 
+  connections(channel: string, member: string): number {
+    return this.#channels.get(channel)?.get(member)?.size ?? 0;
+  }
+
   /** Connections by member. */
   *of(channel: string): Generator<readonly [member: string, metas: readonly Meta[]]> {
     for (const [member, refs] of this.#channels.get(channel) ?? []) {

@@ -3,6 +3,7 @@
 // control frames. Nothing is handed to a socket that asks to wait, so Node never buffers more than one write.
 
 import type { GatewayLimits } from "../limits.js";
+import { Portion } from "./portion.js";
 
 /** Where the bytes go: a socket, or an HTTP answer. */
 export interface Outlet {
@@ -19,8 +20,11 @@ export class Outbox {
   readonly #limits: GatewayLimits;
   readonly #flusher: Flusher;
   readonly #waiting: ((open: boolean) => void)[] = [];
-  #frames: Buffer[] = [];
+  /** What goes out next, where more than one write is due. */
+  #full: Portion[] = NONE;
+  #last: Portion;
   #bytes = 0;
+  #frames = 0;
   #scheduled = false;
   #closed = false;
 
@@ -28,6 +32,7 @@ export class Outbox {
     this.#socket = socket;
     this.#flusher = flusher;
     this.#limits = limits;
+    this.#last = flusher.nothing;
     socket.on("drain", () => this.#onDrain());
   }
 
@@ -36,22 +41,20 @@ export class Outbox {
   }
 
   get frames(): number {
-    return this.#frames.length;
+    return this.#frames;
   }
 
   /** False when it is full or closed; the frame was then not taken. */
   offer(frame: Buffer): boolean {
-    const { queueBytesMax, queueFramesMax } = this.#limits;
-    if (
-      this.#closed ||
-      this.#frames.length >= queueFramesMax ||
-      (this.#bytes + frame.length > queueBytesMax && this.#bytes > 0)
-    )
-      return false;
-    if (this.#bytes === 0) this.movedAt = performance.now();
-    this.#frames.push(frame);
-    this.#bytes += frame.length;
+    const { queueBytesMax, queueFramesMax, writeBytesMax } = this.#limits;
+    const bytes = this.#bytes + frame.length;
+    if (this.#closed || this.#frames >= queueFramesMax || (bytes > queueBytesMax && this.#bytes > 0)) return false;
     this.#schedule();
+    if (this.#bytes === 0) this.movedAt = this.#flusher.passAt;
+    if (this.#last.bytes + frame.length > writeBytesMax && this.#last.count > 0) this.#beginPortion();
+    this.#last = this.#last.with(frame);
+    this.#bytes = bytes;
+    this.#frames++;
     return true;
   }
 
@@ -60,52 +63,54 @@ export class Outbox {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Writes one portion if the socket takes it. `written` keeps the last portion for sockets that get the same. */
-  flush(written: Portion): void {
+  /** Writes one portion if the socket takes it. */
+  flush(now: number): void {
     this.#scheduled = false;
-    if (this.#closed || this.#frames.length === 0 || this.#socket.writableNeedDrain || this.#socket.destroyed) return;
-    const frames = this.#takePortion();
-    this.movedAt = performance.now();
-    const room = this.#socket.write(written.bytesOf(frames));
-    if (room && this.#frames.length > 0) this.#schedule();
-    this.#wake();
+    if (this.#closed || this.#frames === 0 || this.#socket.writableNeedDrain || this.#socket.destroyed) return;
+    const portion = this.#takePortion();
+    this.movedAt = now;
+    const room = this.#socket.write(portion.joined());
+    if (room && this.#frames > 0) this.#schedule();
+    if (this.#waiting.length > 0) this.#wake();
   }
 
   /** Writes what is queued, whether the socket likes it or not, and takes nothing more: for the last words. */
   end(): void {
-    if (!this.#closed && this.#frames.length > 0 && !this.#socket.destroyed)
-      this.#socket.write(Buffer.concat(this.#frames));
+    if (!this.#closed && this.#frames > 0 && !this.#socket.destroyed) {
+      const portions: Buffer[] = [];
+      while (this.#frames > 0) portions.push(this.#takePortion().joined());
+      this.#socket.write(Buffer.concat(portions)); // in one: a long poll has one answer
+    }
     this.discard();
   }
 
   discard(): void {
     this.#closed = true;
-    this.#frames = [];
+    this.#full = NONE;
+    this.#last = this.#flusher.nothing;
     this.#bytes = 0;
+    this.#frames = 0;
     this.#wake();
   }
 
-  #takePortion(): Buffer[] {
-    let bytes = 0;
-    let count = 0;
-    while (
-      count < this.#frames.length &&
-      (count === 0 || bytes + this.#frames[count]!.length <= this.#limits.writeBytesMax)
-    ) {
-      bytes += this.#frames[count++]!.length;
-    }
-    this.#bytes -= bytes;
-    if (count === this.#frames.length) {
-      const all = this.#frames;
-      this.#frames = [];
-      return all;
-    }
-    return this.#frames.splice(0, count);
+  #beginPortion(): void {
+    if (this.#full === NONE) this.#full = [];
+    this.#full.push(this.#last);
+    this.#last = this.#flusher.nothing;
+  }
+
+  #takePortion(): Portion {
+    let portion = this.#last;
+    if (this.#full.length > 0) portion = this.#full.shift()!;
+    else this.#last = this.#flusher.nothing;
+    this.#bytes -= portion.bytes;
+    this.#frames -= portion.count;
+    return portion;
   }
 
   #onDrain(): void {
     this.movedAt = performance.now();
-    if (this.#frames.length > 0) this.#schedule();
+    if (this.#frames > 0) this.#schedule();
     this.#wake();
   }
 
@@ -116,7 +121,7 @@ export class Outbox {
   }
 
   #isHalfFree(): boolean {
-    return this.#bytes * 2 <= this.#limits.queueBytesMax && this.#frames.length * 2 <= this.#limits.queueFramesMax;
+    return this.#bytes * 2 <= this.#limits.queueBytesMax && this.#frames * 2 <= this.#limits.queueFramesMax;
   }
 
   #wake(): void {
@@ -125,40 +130,45 @@ export class Outbox {
   }
 }
 
-/** Flushes all outboxes that got something, in one pass per turn. */
+const NONE: Portion[] = []; // of every outbox that has nothing more than one write to do
+
+/** Flushes all outboxes that got something, the first of them first, once per turn of the event loop and for a bounded time in each. */
 export class Flusher {
+  /** Where every queue begins: what waits in several is made of it, and is one. */
+  readonly nothing = Portion.empty();
+  /** When the turn's first of them got something; by `performance.now()`. */
+  passAt = 0;
+  readonly #sliceMs: number;
   #outboxes: Outbox[] = [];
 
+  constructor({ flushSliceMs }: Pick<GatewayLimits, "flushSliceMs">) {
+    this.#sliceMs = flushSliceMs;
+  }
+
   add(outbox: Outbox): void {
-    if (this.#outboxes.length === 0) setImmediate(() => this.#flush());
+    if (this.#outboxes.length === 0) {
+      this.passAt = performance.now();
+      setImmediate(() => this.#flush());
+    }
     this.#outboxes.push(outbox);
   }
 
+  /** Those that ask again meanwhile have their turn in the next one. */
   #flush(): void {
     const outboxes = this.#outboxes;
-    this.#outboxes = [];
-    const written = new Portion();
-    for (const outbox of outboxes) outbox.flush(written);
-  }
-}
-
-/** The bytes of the last frames that were asked for: subscribers of one channel mostly get the same. */
-export class Portion {
-  #frames: readonly Buffer[] = [];
-  #bytes: Buffer = Buffer.alloc(0);
-
-  bytesOf(frames: readonly Buffer[]): Buffer {
-    if (frames.length === 1) return frames[0]!;
-    if (!this.#isLast(frames)) {
-      this.#frames = frames;
-      this.#bytes = Buffer.concat(frames);
+    const count = outboxes.length;
+    this.passAt = performance.now();
+    let now = this.passAt;
+    let done = 0;
+    while (done < count && now - this.passAt < this.#sliceMs) {
+      const until = Math.min(count, done + FLUSHES_PER_LOOK);
+      while (done < until) outboxes[done++]!.flush(now);
+      now = performance.now();
     }
-    return this.#bytes;
-  }
-
-  #isLast(frames: readonly Buffer[]): boolean {
-    if (frames.length !== this.#frames.length) return false;
-    for (let at = 0; at < frames.length; at++) if (frames[at] !== this.#frames[at]) return false;
-    return true;
+    this.#outboxes = outboxes.slice(done);
+    if (this.#outboxes.length === 0) this.nothing.forget();
+    else setImmediate(() => this.#flush());
   }
 }
+
+const FLUSHES_PER_LOOK = 8; // at the clock: some 60 µs of writes

@@ -1,7 +1,7 @@
 // Fills INTENTS and EVENTS with intents that have been and ended, as quickly as the server takes them. A few are made by the real builders
 // and encoders; the others are these bytes under other ids, which no reader on the way can tell apart (nobody verifies what is recorded).
 
-import { type NatsConnection, headers } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { type EndRecord, encodeRecord, packDeliveries } from "@outcry/delivery";
 import {
   type EventData,
@@ -16,10 +16,10 @@ import {
   toRfc3339,
 } from "@outcry/protocol";
 import { generateKey } from "@outcry/signing";
-import { randomUUID } from "node:crypto";
 import { readIntents } from "../real-intents.js";
-import { BARE_TIMEOUT_MS, type Place, connectBare } from "./place.js";
+import { type Place, connectBare } from "./place.js";
 import { prepareIntent } from "./service.js";
+import { type Message, storeBatch } from "./store-batch.js";
 
 const TEMPLATES = 100;
 const INTENTS_PER_BATCH = 200; // 800 events: the server takes 1,000 messages
@@ -39,11 +39,6 @@ interface Template {
   intent: Uint8Array;
   end: Uint8Array;
   events: Uint8Array[];
-}
-
-interface Message {
-  subject: string;
-  data: Uint8Array;
 }
 
 export function fillRole() {
@@ -144,23 +139,4 @@ function renamedTo(id: string, old: string, data: Uint8Array): Buffer {
   const bytes = Buffer.from(data);
   for (let at = bytes.indexOf(old); at >= 0; at = bytes.indexOf(old, at + old.length)) bytes.write(id, at, "latin1");
   return bytes;
-}
-
-/** One atomic batch (ADR-50). */
-async function storeBatch(connection: NatsConnection, messages: readonly Message[]): Promise<void> {
-  const batch = randomUUID();
-  const fieldsOf = (index: number) => {
-    const fields = headers();
-    fields.set("Nats-Batch-Id", batch);
-    fields.set("Nats-Batch-Sequence", String(index + 1));
-    if (index === messages.length - 1) fields.set("Nats-Batch-Commit", "1");
-    return fields;
-  };
-  for (const [index, { subject, data }] of messages.slice(0, -1).entries())
-    connection.publish(subject, data, { headers: fieldsOf(index) });
-  const last = messages.at(-1)!;
-  const options = { headers: fieldsOf(messages.length - 1), timeout: BARE_TIMEOUT_MS };
-  const answer = await connection.request(last.subject, last.data, options);
-  const { error } = answer.json<{ error?: { description: string } }>();
-  if (error !== undefined) throw new Error(`a batch of the fill was refused: ${error.description}`);
 }

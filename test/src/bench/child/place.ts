@@ -26,6 +26,9 @@ export const BARE = {
   allAcks: "bare.ack.*.*",
 } as const;
 
+/** `iss` of the tokens that the gateway under test takes. */
+export const SERVICE_ID = "outcry";
+
 export const BARE_TIMEOUT_MS = 30_000; // of a request of the bench's own; a busy disk takes seconds
 
 export function connectBare({ natsUrl, authDir }: Place, name: string): Promise<NatsConnection> {
@@ -58,7 +61,7 @@ export function platformAt({ natsUrl, redisUrl, authDir, replicas }: Place, name
 }
 
 /** Nothing but errors: what else may disturb a run is counted and stands in the notes of its row. */
-const quietLog: Log = {
+export const quietLog: Log = {
   ...silentLog,
   error({ err, ...rest }, text) {
     process.stderr.write(

@@ -65,7 +65,7 @@ function comparisonOf(rig: Rig, count: number, inFlight: number, rampMs: number)
   };
   return {
     label: `fan-out + recorded acks, ${count.toLocaleString("en")} nodes${inFlight === IN_FLIGHT ? "" : `, ${inFlight} in flight`}`,
-    unit: "pairs",
+    unit: "pairs/s",
     perItem: count,
     limit,
     ours,

@@ -45,7 +45,7 @@ function comparisonOf(rig: Rig, steps: Record<string, number>[]): Comparison {
   };
   return {
     label: "quotes ranked and announced",
-    unit: "quotes",
+    unit: "quotes/s",
     perItem: 1,
     limit,
     ours,

@@ -56,7 +56,7 @@ function comparisonOf(rig: Rig, connections: number, mode: Mode): Comparison {
     label: recording
       ? `POST accepted, ${connections} connection${connections === 1 ? "" : "s"}`
       : `the same, ${connections}, dispatching`,
-    unit: "posts",
+    unit: "posts/s",
     perItem: 1,
     limit,
     ours: recording ? ours : { ...ours, settle: () => untilDispatched(rig) },

@@ -29,7 +29,7 @@ function comparisonOf(rig: Rig): Comparison {
   });
   return {
     label: `POST → last of ${NODES} nodes has it`,
-    unit: "posts",
+    unit: "posts/s",
     perItem: 1,
     limit: side(rig.bareUrl, "/reach"),
     ours: side(rig.url, "/v1/intents"),

@@ -39,7 +39,7 @@ function comparisonOf(rig: Rig, count: number): Comparison {
   });
   return {
     label: `signed acks, ${count.toLocaleString("en")} nodes`,
-    unit: "pairs",
+    unit: "pairs/s",
     perItem: count,
     limit: side(false),
     ours: side(true),

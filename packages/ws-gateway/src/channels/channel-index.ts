@@ -1,0 +1,66 @@
+// Which events of the ring belong to a channel, so that a resume looks at its own events and not at everyone's. Made when it is first
+// asked, and carried on from there: a process that nobody comes back to pays nothing.
+
+import type { SourceMessage } from "../log/event-source.js";
+import type { Ring } from "../log/ring.js";
+import type { Policy } from "./policy.js";
+
+const CHUNK_EVENTS = 1_024; // forgotten together, when the ring has forgotten the last of them
+
+interface Chunk {
+  last: number;
+  events: number;
+  readonly byKey: Map<string, SourceMessage[]>;
+}
+
+export class ChannelIndex {
+  readonly #ring: Ring;
+  readonly #keysOf: Policy["keysOf"];
+  /** The oldest first. */
+  #chunks: Chunk[] = [];
+  #through = 0;
+  #clearings = -1;
+
+  constructor(ring: Ring, keysOf: Policy["keysOf"]) {
+    this.#ring = ring;
+    this.#keysOf = keysOf;
+  }
+
+  /** Events of the channel behind `seq`, which must not be below the ring's floor. */
+  after(key: string, seq: number): SourceMessage[] {
+    this.#catchUp();
+    const found: SourceMessage[] = [];
+    for (const { last, byKey } of this.#chunks) {
+      if (last <= seq) continue;
+      for (const event of byKey.get(key) ?? []) if (event.seq > seq) found.push(event);
+    }
+    return found;
+  }
+
+  #catchUp(): void {
+    const { floor, clearings } = this.#ring;
+    if (clearings !== this.#clearings) {
+      this.#chunks = [];
+      this.#through = floor;
+      this.#clearings = clearings;
+    }
+    while (this.#chunks.length > 0 && this.#chunks[0]!.last <= floor) this.#chunks.shift();
+    for (const event of this.#ring.after(Math.max(this.#through, floor))) this.#add(event);
+  }
+
+  #add(event: SourceMessage): void {
+    let chunk = this.#chunks.at(-1);
+    if (chunk === undefined || chunk.events >= CHUNK_EVENTS) {
+      chunk = { last: 0, events: 0, byKey: new Map() };
+      this.#chunks.push(chunk);
+    }
+    for (const key of this.#keysOf(event.subject)) {
+      const events = chunk.byKey.get(key);
+      if (events === undefined) chunk.byKey.set(key, [event]);
+      else events.push(event);
+    }
+    chunk.last = event.seq;
+    chunk.events++;
+    this.#through = event.seq;
+  }
+}

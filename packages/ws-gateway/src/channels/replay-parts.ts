@@ -1,0 +1,76 @@
+// A page of the record as one subscriber after another gets it: its frames joined, made once for all who ask with the same cursor. They
+// live as long as the page is kept.
+
+import type { SourceMessage } from "../log/event-source.js";
+import type { EventFilter } from "./event-filter.js";
+import type { Format } from "./format.js";
+import type { Framed } from "./frame-cache.js";
+import type { Route } from "./policy.js";
+
+export interface ReplayPart {
+  /** Whole frames, one behind the other; none where the filter passes none of its events. */
+  readonly bytes: Buffer;
+  /** Of the part's events. */
+  readonly last: SourceMessage;
+}
+
+/** Who gets the same bytes. */
+export interface Reader {
+  readonly route: Route;
+  readonly format: Format;
+  readonly filter: EventFilter;
+}
+
+interface Made extends Reader {
+  readonly parts: readonly ReplayPart[];
+}
+
+export class ReplayParts {
+  readonly #partBytesMax: number;
+  readonly #framed: (route: Route, format: Format, event: SourceMessage) => Framed;
+  #byPage = new WeakMap<readonly SourceMessage[], Made[]>();
+
+  constructor(
+    limits: { replayPartBytesMax: number; queueBytesMax: number },
+    framed: (route: Route, format: Format, event: SourceMessage) => Framed,
+  ) {
+    // A queue that is half free must have room for one, or its replay would never go on.
+    this.#partBytesMax = Math.min(limits.replayPartBytesMax, limits.queueBytesMax / 4);
+    this.#framed = framed;
+  }
+
+  of(events: readonly SourceMessage[], reader: Reader): readonly ReplayPart[] {
+    const { format, filter, route } = reader;
+    const made = this.#byPage.get(events) ?? [];
+    const found = made.find(
+      (other) =>
+        other.format === format &&
+        other.filter.key === filter.key &&
+        other.route.channel === route.channel &&
+        other.route.view === route.view &&
+        other.route.key === route.key,
+    );
+    if (found !== undefined) return found.parts;
+    const parts = [...this.#make(events, reader)];
+    this.#byPage.set(events, [...made, { route, format, filter, parts }]);
+    return parts;
+  }
+
+  /** Cursors are bound to another epoch from now on. */
+  clear(): void {
+    this.#byPage = new WeakMap();
+  }
+
+  *#make(events: readonly SourceMessage[], { route, format, filter }: Reader): Generator<ReplayPart> {
+    let frames: Buffer[] = [];
+    let bytes = 0;
+    for (const [index, last] of events.entries()) {
+      const { type, frame } = this.#framed(route, format, last);
+      if (filter.passes(() => type)) bytes += frames[frames.push(frame) - 1]!.length;
+      if (bytes < this.#partBytesMax && index < events.length - 1) continue;
+      yield { bytes: Buffer.concat(frames), last };
+      frames = [];
+      bytes = 0;
+    }
+  }
+}
