@@ -5,6 +5,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   type AuthFolder,
+  type Backbone,
   connectBackbone,
   INBOX_PREFIXES,
   openAuthFolder,
@@ -112,14 +113,24 @@ async function jetStreamAnswers(nats: RunningNats, auth: AuthFolder): Promise<vo
   const backbone = await connectBackbone({ ...options, credentials, inboxPrefix: INBOX_PREFIXES.service });
   try {
     for (const until = Date.now() + JETSTREAM_MS; ;) {
-      const reply = await backbone.request("$JS.API.INFO", new Uint8Array()).catch(() => undefined); // nobody answers yet
-      const text = reply === undefined ? "no answer" : Buffer.from(reply.data).toString();
-      if (reply !== undefined && !text.includes('"error"')) return;
-      if (Date.now() > until) throw new Error(`${nats.url}: JetStream is not there for the account: ${text}`);
+      const missing = await jetStreamFault(backbone);
+      if (missing === undefined) return;
+      if (Date.now() > until) throw new Error(`${nats.url}: JetStream is not there for the account: ${missing}`);
       await sleep(100);
     }
   } finally {
     await backbone.close();
+  }
+}
+
+/** Why it does not serve the account yet; undefined when it does. */
+async function jetStreamFault(backbone: Backbone): Promise<string | undefined> {
+  try {
+    const { data } = await backbone.request("$JS.API.INFO", new Uint8Array());
+    const answer = JSON.parse(Buffer.from(data).toString()) as { error?: { description?: string } };
+    return answer.error && (answer.error.description ?? "an error without a description");
+  } catch (error) {
+    return String(error); // nobody answers yet: told if it stays so
   }
 }
 
