@@ -39,7 +39,7 @@ export class Browser {
       `--user-data-dir=${this.#profile}`,
       "about:blank",
     ];
-    this.#child = spawn(file, flags, { stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"] });
+    this.#child = spawn(file, flags, { stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"], detached: true }); // a group of its own
     this.#child.stderr!.on(
       "data",
       (more: Buffer) => (this.#said = (this.#said + more.toString()).slice(-STDERR_CHARS)),
@@ -83,7 +83,10 @@ export class Browser {
 
   async close(): Promise<void> {
     const ended = once(this.#child, "exit");
-    if (this.#child.exitCode === null && this.#child.kill("SIGKILL")) await ended; // its profile is thrown away
+    if (this.#child.exitCode === null) {
+      process.kill(-this.#child.pid!, "SIGKILL"); // the whole group: its helpers outlive it, and write on in the profile
+      await ended;
+    }
     rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5 });
   }
 

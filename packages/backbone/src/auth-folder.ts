@@ -13,6 +13,7 @@ import {
   mintTapUsers,
   mintUser,
 } from "./auth.js";
+import { readCreds } from "./jwt.js";
 
 const TREE_FILE = "auth-tree.json";
 const KINDS: readonly UserKind[] = ["service", "replies", "gateway", "system"];
@@ -35,12 +36,10 @@ export function openAuthFolder(folder: string, deps: { readonly clock: Clock }):
 }
 
 function renewed(folder: string, found: AuthFolder, deps: { readonly clock: Clock }): AuthFolder {
-  const stale = KINDS.filter((kind) => !isUpToDate(jwtOf(found.creds[kind]), { kind }));
+  const stale = KINDS.filter((kind) => !isUpToDate(readCreds(found.creds[kind]).jwt, { kind }));
   for (const kind of stale) writePrivate(credsFile(folder, kind), mintUser(found.tree, deps, { kind }).creds);
   return stale.length === 0 ? found : readAuthFolder(folder);
 }
-
-const jwtOf = (creds: string): string => /-----BEGIN NATS USER JWT-----\n(\S+)/.exec(creds)?.[1] ?? "";
 
 /** A folder of its own for the gateways and the keeper of one tap: `gateway.creds` and `tap.creds`, and nothing of the tree. */
 export function writeTapFolder(folder: string, tree: AuthTree, deps: { readonly clock: Clock }, place: TapPlace): void {

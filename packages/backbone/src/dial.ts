@@ -1,9 +1,11 @@
 // How nats.js is told to connect (for ever), and how a connection is cut that it believes to be alive.
 
-import { connect, credsAuthenticator, errors, jwtAuthenticator } from "@nats-io/transport-node";
+import { connect, errors } from "@nats-io/transport-node";
 import type { Authenticator, NatsConnection } from "@nats-io/transport-node";
 import { OutcryError } from "@outcry/protocol";
 import type { Clock, Log } from "@outcry/protocol";
+import { natsAuthenticator } from "@outcry/signing";
+import { readCreds } from "./jwt.js";
 
 const RECONNECT_WAIT_MS = 250; // a restarted server is back within 0.5 s
 const RECONNECT_JITTER_MS = 250; // so that processes do not come back in one wave
@@ -75,8 +77,8 @@ function dial(options: ConnectOptions): Promise<NatsConnection> {
 
 function authenticatorFor(credentials: Credentials | undefined): Authenticator | undefined {
   if (credentials === undefined) return undefined;
-  if ("creds" in credentials) return credsAuthenticator(new TextEncoder().encode(credentials.creds));
-  return jwtAuthenticator(credentials.jwt, new TextEncoder().encode(credentials.seed));
+  const { jwt, seed } = "creds" in credentials ? readCreds(credentials.creds) : credentials;
+  return natsAuthenticator(() => jwt, seed);
 }
 
 /** `nc.reconnect()` first waits until the socket has taken all that is queued, which a paused server never lets happen. */

@@ -5,13 +5,13 @@ import {
   connect,
   errors,
   headers as natsHeaders,
-  jwtAuthenticator,
   type Msg,
   type MsgHdrs,
   type NatsConnection,
   type Status,
 } from "@nats-io/transport-node";
 import { type Log, OutcryError } from "@outcry/protocol";
+import { natsAuthenticator } from "@outcry/signing";
 import { Alarm, settledWithin } from "./alarm.js";
 import { NODE_LIMITS } from "./limits.js";
 import type { NodeOptions } from "./options.js";
@@ -53,7 +53,9 @@ export async function openLink(options: LinkOptions): Promise<NatsLink> {
       pingInterval: NODE_LIMITS.pingEveryMs,
       maxPingOut: NODE_LIMITS.pingsMissedMax,
       noAsyncTraces: true,
-      ...(userJwt === undefined ? {} : { authenticator: jwtAuthenticator(userJwt, natsSeed) }),
+      ...(userJwt === undefined
+        ? {}
+        : { authenticator: natsAuthenticator(userJwt, new TextDecoder().decode(natsSeed)) }),
       ...(tls === undefined ? {} : { tls: { ...tls } }),
     });
     return new NatsLink(connection, options);

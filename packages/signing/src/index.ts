@@ -1,2 +1,3 @@
 export * from "./browser.js";
 export * from "./key-file.js";
+export * from "./nkey.js";

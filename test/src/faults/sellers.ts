@@ -3,9 +3,10 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { createUser } from "@nats-io/nkeys";
-import { connect, jwtAuthenticator, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { connect, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { createNode, type HandlerResult, type IntentHandler, type SellerNode } from "@outcry/node";
 import { buildAck, canonicalize, digestOf, type NodeCredentials, SUBJECTS } from "@outcry/protocol";
+import { natsAuthenticator } from "@outcry/signing";
 import { seeded } from "./sizes.js";
 
 /**
@@ -113,7 +114,7 @@ async function replaceByBare(node: SellerNode, manner: Manner, credentials: Node
   const connection = await connect({
     servers,
     inboxPrefix,
-    authenticator: jwtAuthenticator(jwt, new TextEncoder().encode(seed)),
+    authenticator: natsAuthenticator(() => jwt, seed),
     maxReconnectAttempts: -1,
     reconnectTimeWait: 200,
     ignoreAuthErrorAbort: true,

@@ -1,8 +1,8 @@
 // Nodes that are nothing but a NATS connection under their own credentials: a process holds hundreds of them.
 
-import { connect, jwtAuthenticator, type NatsConnection } from "@nats-io/transport-node";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { buildAck, canonicalize, digestOf, type DeclineReason, SUBJECTS } from "@outcry/protocol";
-import type { SigningKey } from "@outcry/signing";
+import { natsAuthenticator, type SigningKey } from "@outcry/signing";
 import { credentialsOf, type Place } from "../raw-node.js";
 import type { Registered } from "../in-process.js";
 
@@ -39,7 +39,7 @@ export async function connectMany(place: Place, nodes: readonly Registered[], on
     const granted = await credentialsOf(place, registered);
     const nats = await connect({
       servers: place.brokers.nats.url,
-      authenticator: jwtAuthenticator(granted.nats_user_jwt, new TextEncoder().encode(registered.natsUser.seed)),
+      authenticator: natsAuthenticator(() => granted.nats_user_jwt, registered.natsUser.seed),
       inboxPrefix: granted.inbox_prefix,
       waitOnFirstConnect: true, // a busy machine may need more than one try
       timeout: DIAL_TIMEOUT_MS,
