@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ChannelHub } from "./channels/channel-hub.js";
 import { ChannelIndex } from "./channels/channel-index.js";
+import { FrameTapes } from "./channels/frame-tapes.js";
 import { CLOSE, type CloseReason } from "./transport/close-codes.js";
 import { centrifugoSocket } from "./centrifugo/centrifugo-socket.js";
 import { LongPolls } from "./phoenix/long-poll.js";
@@ -118,7 +119,12 @@ export class GatewayEngine {
       limits,
       hub,
       liveLog,
-      channelIndex: new ChannelIndex(liveLog.ring, (subject) => policy.keysOf(subject)),
+      tapes: new FrameTapes({
+        limits,
+        ring: liveLog.ring,
+        index: new ChannelIndex(liveLog.ring, (subject) => policy.keysOf(subject)),
+        framed: (route, format, event) => hub.framed(route, format, event),
+      }),
       observer: deps.observer,
       pages: this.pages,
     };

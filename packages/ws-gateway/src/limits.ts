@@ -53,6 +53,8 @@ export const GATEWAY_LIMITS = {
   ringBytesMax: 16 * MIB, // some minutes of events: most reconnects are served without a read
   ringEventsMax: 16_384, // small events cost their objects, not their bytes
   framesBytesMax: 16 * MIB, // of events as they were sent, for whoever comes back: as many as the ring has, in one wire protocol
+  tapesBytesMax: 16 * MIB, // of the same, joined for whoever comes back for many of them
+  tapeEventsMin: 8, // fewer are queued one by one for less than a joined copy costs
   heldBytesMax: 16 * MIB, // messages behind a hole; beyond it they are read from the record again
   heldEventsMax: 8_192, // as for the ring
   fillMessages: 500, // one page of a hole: 100k messages/s were measured, so 5 ms

@@ -11,6 +11,8 @@ import { type Reader, type ReplayPart, ReplayParts } from "./replay-parts.js";
 import type { ResetReason } from "../log/live-log.js";
 import type { Policy, RenderedEvent, Route } from "./policy.js";
 
+const SCOPES_MAX = 10_000; // channels that are asked for again and again
+
 /** A subscription that has everything up to the head. */
 export interface Member {
   readonly sink: Sink;
@@ -49,7 +51,7 @@ export class ChannelHub {
   readonly #frames: FrameCache;
   readonly #parts: ReplayParts;
   #epoch = "";
-  #scopes = new WeakMap<Route, CursorScope>();
+  readonly #scopes = new Map<string, CursorScope>();
 
   constructor(deps: ChannelHubDeps) {
     this.#deps = deps;
@@ -118,11 +120,11 @@ export class ChannelHub {
   }
 
   scope(route: Route): CursorScope {
-    let scope = this.#scopes.get(route);
-    if (scope === undefined) {
-      scope = cursorScope(route.key, this.#epoch);
-      this.#scopes.set(route, scope);
-    }
+    const known = this.#scopes.get(route.key);
+    if (known !== undefined) return known;
+    if (this.#scopes.size >= SCOPES_MAX) this.#scopes.clear(); // each is a digest away
+    const scope = cursorScope(route.key, this.#epoch);
+    this.#scopes.set(route.key, scope);
     return scope;
   }
 
@@ -145,7 +147,7 @@ export class ChannelHub {
   /** The epoch that cursors are bound to from now on. */
   bind(epoch: string): void {
     this.#epoch = epoch;
-    this.#scopes = new WeakMap();
+    this.#scopes.clear();
     this.#frames.clear();
     this.#parts.clear();
   }

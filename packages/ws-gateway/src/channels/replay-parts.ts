@@ -14,6 +14,15 @@ export interface ReplayPart {
   readonly last: SourceMessage;
 }
 
+export interface PartLimits {
+  readonly replayPartBytesMax: number;
+  readonly queueBytesMax: number;
+}
+
+/** A queue that is half free must have room for one, or its replay would never go on. */
+export const partBytesMax = ({ replayPartBytesMax, queueBytesMax }: PartLimits): number =>
+  Math.min(replayPartBytesMax, queueBytesMax / 4);
+
 /** Who gets the same bytes. */
 export interface Reader {
   readonly route: Route;
@@ -30,12 +39,8 @@ export class ReplayParts {
   readonly #framed: (route: Route, format: Format, event: SourceMessage) => Framed;
   #byPage = new WeakMap<readonly SourceMessage[], Made[]>();
 
-  constructor(
-    limits: { replayPartBytesMax: number; queueBytesMax: number },
-    framed: (route: Route, format: Format, event: SourceMessage) => Framed,
-  ) {
-    // A queue that is half free must have room for one, or its replay would never go on.
-    this.#partBytesMax = Math.min(limits.replayPartBytesMax, limits.queueBytesMax / 4);
+  constructor(limits: PartLimits, framed: (route: Route, format: Format, event: SourceMessage) => Framed) {
+    this.#partBytesMax = partBytesMax(limits);
     this.#framed = framed;
   }
 

@@ -16,15 +16,16 @@ import {
   type Seat,
 } from "./beginning.js";
 import type { Group, Member } from "./channel-hub.js";
-import type { ChannelIndex } from "./channel-index.js";
 import type { Position } from "./cursor.js";
 import { EventFilter } from "./event-filter.js";
 import type { Sink } from "./format.js";
+import type { FrameTapes } from "./frame-tapes.js";
 import type { Route } from "./policy.js";
+import type { Reader, ReplayPart } from "./replay-parts.js";
 import type { Wanted } from "./wanted.js";
 
 export interface SubscribeDeps extends BeginningDeps {
-  readonly channelIndex: ChannelIndex;
+  readonly tapes: FrameTapes;
   readonly log: Log;
 }
 
@@ -207,26 +208,26 @@ export class Subscription implements Member {
     return this.#deps.pages.page(await this.#route!.replayFilter(), this.#position);
   }
 
-  #deliver(events: readonly SourceMessage[], through: Position): void {
-    const reader = { route: this.#route!, format: this.sink.format, filter: this.filter };
-    for (const { bytes, last } of this.#deps.hub.partsOf(events, reader)) {
-      if (bytes.length > 0 && !this.sink.offer(bytes)) return;
-      this.#position = { seq: last.seq, time: last.time };
-    }
-    this.#position = through;
+  get #reader(): Reader {
+    return { route: this.#route!, format: this.sink.format, filter: this.filter };
   }
 
-  #push(event: SourceMessage): boolean {
-    const { type, frame } = this.#deps.hub.framed(this.#route!, this.sink.format, event);
-    if (this.filter.passes(() => type) && !this.sink.offer(frame)) return false;
-    this.#position = { seq: event.seq, time: event.time };
+  #deliver(events: readonly SourceMessage[], through: Position): void {
+    if (this.#offerAll(this.#deps.hub.partsOf(events, this.#reader))) this.#position = through;
+  }
+
+  /** False when the queue was full before the end. */
+  #offerAll(parts: Iterable<ReplayPart>): boolean {
+    for (const { bytes, last } of parts) {
+      if (bytes.length > 0 && !this.sink.offer(bytes)) return false;
+      this.#position = { seq: last.seq, time: last.time };
+    }
     return true;
   }
 
   /** The rest of the ring and joining, in one tick. False when the queue was full before the end. */
   #handOver(): boolean {
-    for (const event of this.#deps.channelIndex.after(this.#route!.key, this.#position.seq))
-      if (!this.#push(event)) return false;
+    if (!this.#offerAll(this.#deps.tapes.after(this.#position.seq, this.#reader))) return false;
     this.#goLive(() => undefined);
     this.#toldSeq = 0;
     // Told even where no event was missed: it says that the replay is over.

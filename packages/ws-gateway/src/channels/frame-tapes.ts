@@ -1,0 +1,137 @@
+// The ring's events of a channel as its readers get them: frames joined once, in blocks, so that whoever comes back takes what it missed
+// in a few pieces, wherever it begins. Made when somebody comes back for many events; bounded by bytes, the one longest unused goes first.
+
+import type { SourceMessage } from "../log/event-source.js";
+import type { Ring } from "../log/ring.js";
+import type { ChannelIndex } from "./channel-index.js";
+import type { Format } from "./format.js";
+import type { Framed } from "./frame-cache.js";
+import type { Route } from "./policy.js";
+import { partBytesMax, type PartLimits, type Reader, type ReplayPart } from "./replay-parts.js";
+
+const EVENT_OVERHEAD_BYTES = 64; // where it begins, where it ends
+
+export interface TapesDeps {
+  readonly limits: PartLimits & { readonly tapesBytesMax: number; readonly tapeEventsMin: number };
+  readonly ring: Ring;
+  readonly index: ChannelIndex;
+  readonly framed: (route: Route, format: Format, event: SourceMessage) => Framed;
+}
+
+export class FrameTapes {
+  readonly #deps: TapesDeps;
+  /** The one longest unused first. */
+  readonly #tapes = new Map<string, FrameTape>();
+  #bytes = 0;
+  #clearings = -1;
+
+  constructor(deps: TapesDeps) {
+    this.#deps = deps;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** What the ring has of the reader's channel behind `seq`, which is not below the ring's floor. */
+  after(seq: number, reader: Reader): Iterable<ReplayPart> {
+    const { ring, index, limits } = this.#deps;
+    if (ring.clearings !== this.#clearings) this.#clear();
+    const missed = index.after(reader.route.key, seq);
+    if (missed.length < limits.tapeEventsMin) return this.#oneByOne(missed, reader);
+    const key = keyOf(reader);
+    let tape = this.#tapes.get(key);
+    this.#tapes.delete(key);
+    this.#bytes -= tape?.bytes ?? 0;
+    // One that begins later, or that the ring cannot carry on: there may be a hole behind its end.
+    if (tape === undefined || tape.from > seq || tape.through < ring.floor)
+      tape = new FrameTape(this.#deps, reader, seq);
+    tape.append(index.after(reader.route.key, tape.through));
+    this.#tapes.set(key, tape);
+    this.#bytes += tape.bytes;
+    for (const [other, oldest] of this.#tapes) {
+      if (this.#bytes <= limits.tapesBytesMax) break;
+      this.#tapes.delete(other);
+      this.#bytes -= oldest.bytes;
+    }
+    return tape.after(seq);
+  }
+
+  *#oneByOne(events: readonly SourceMessage[], { route, format, filter }: Reader): Generator<ReplayPart> {
+    for (const last of events) {
+      const { type, frame } = this.#deps.framed(route, format, last);
+      yield { bytes: filter.passes(() => type) ? frame : NOTHING, last };
+    }
+  }
+
+  /** The stream may have begun anew, and cursors are bound to another epoch then. */
+  #clear(): void {
+    this.#clearings = this.#deps.ring.clearings;
+    this.#tapes.clear();
+    this.#bytes = 0;
+  }
+}
+
+const keyOf = ({ route, format, filter }: Reader): string =>
+  JSON.stringify([format.name, route.view, route.key, route.channel, filter.key]);
+
+class FrameTape {
+  bytes = 0;
+  /** Every event of the channel behind it is here. */
+  readonly from: number;
+  through: number;
+  readonly #deps: TapesDeps;
+  readonly #reader: Reader;
+  readonly #blocks: Block[] = [];
+
+  constructor(deps: TapesDeps, reader: Reader, from: number) {
+    this.#deps = deps;
+    this.#reader = reader;
+    this.from = from;
+    this.through = from;
+  }
+
+  /** All of the channel behind `through`. */
+  append(events: readonly SourceMessage[]): void {
+    const { route, format, filter } = this.#reader;
+    for (const event of events) {
+      const { type, frame } = this.#deps.framed(route, format, event);
+      let block = this.#blocks.at(-1);
+      if (block === undefined || block.bytes >= partBytesMax(this.#deps.limits))
+        this.#blocks.push((block = new Block()));
+      const passes = filter.passes(() => type);
+      block.push(event, passes ? frame : NOTHING);
+      this.bytes += EVENT_OVERHEAD_BYTES + (passes ? frame.length : 0);
+      this.through = event.seq;
+    }
+  }
+
+  *after(seq: number): Generator<ReplayPart> {
+    for (const block of this.#blocks) if (block.last.seq > seq) yield { bytes: block.after(seq), last: block.last };
+  }
+}
+
+const NOTHING = Buffer.alloc(0); // of an event that the filter does not pass
+
+class Block {
+  bytes = 0;
+  last!: SourceMessage;
+  readonly #seqs: number[] = [];
+  readonly #starts: number[] = [];
+  /** One, once it was asked for; those that came since behind it. */
+  #frames: Buffer[] = [];
+
+  push(event: SourceMessage, frame: Buffer): void {
+    this.#seqs.push(event.seq);
+    this.#starts.push(this.bytes);
+    this.#frames.push(frame);
+    this.bytes += frame.length;
+    this.last = event;
+  }
+
+  after(seq: number): Buffer {
+    if (this.#frames.length > 1) this.#frames = [Buffer.concat(this.#frames)];
+    const first = this.#seqs.findIndex((each) => each > seq);
+    return first <= 0 ? this.#frames[0]! : this.#frames[0]!.subarray(this.#starts[first]);
+  }
+}
