@@ -5,7 +5,14 @@ export * from "./freshness.js";
 export * from "./public-key.js";
 export { type DetachedSignature, signEnvelope, signEnvelopeAsync, signIntent, typOf } from "./sign.js";
 export * from "./signing-key.js";
-export { mintToken, type TokenClaims, type TokenExpectation, type TokenVerdict, verifyToken } from "./token.js";
+export {
+  mintToken,
+  SeenSignatures,
+  type TokenClaims,
+  type TokenExpectation,
+  type TokenVerdict,
+  verifyToken,
+} from "./token.js";
 export {
   type BareBytes,
   type BareVerdict,

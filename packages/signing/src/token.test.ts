@@ -5,7 +5,7 @@ import { keySource } from "./public-key.js";
 import { signEnvelope } from "./sign.js";
 import { publicJwk } from "./signing-key.js";
 import { bytesOf, jwsWith, party, seededKey } from "./test-messages.js";
-import { mintToken, type TokenClaims, verifyToken } from "./token.js";
+import { mintToken, SeenSignatures, type TokenClaims, verifyToken } from "./token.js";
 import { verifyEnvelope } from "./verify.js";
 
 const service = party("outcry", 1);
@@ -102,5 +102,36 @@ describe("tokens", () => {
   test("of a longer life are not minted", () => {
     expect(() => mintToken({ ...claims, exp: iat + 901 }, seededKey(1))).toThrow(TypeError);
     expect(() => mintToken({ ...claims, role: "node", exp: iat + 3_600 }, seededKey(1))).not.toThrow();
+  });
+});
+
+describe("a signature that was seen", () => {
+  test("is right again only for the same token, and its claims are judged each time", () => {
+    const seen = new SeenSignatures();
+    const kindOf = (text: string, atMs = nowMs, source = keys) => verifyToken(text, source, atMs, expected, seen).kind;
+    expect(kindOf(token)).toBe("verified");
+    expect(kindOf(token)).toBe("verified");
+    expect(seen.has(token, service.verification)).toBe(true);
+    expect(kindOf(token, claims.exp * 1_000)).toBe("refused");
+    const [header, , signature] = token.split(".") as [string, string, string];
+    const other = toBase64Url(new TextEncoder().encode(JSON.stringify({ ...claims, role: "operator" })));
+    expect(kindOf(`${header}.${other}.${signature}`)).toBe("refused");
+    const last = signature.endsWith("A") ? "Q" : "A";
+    expect(kindOf(`${token.slice(0, -1)}${last}`)).toBe("refused");
+  });
+
+  test("says nothing for a key that is gone or another one of its name", () => {
+    const seen = new SeenSignatures();
+    expect(verifyToken(token, keys, nowMs, expected, seen).kind).toBe("verified");
+    expect(verifyToken(token, keySource([node.verification]), nowMs, expected, seen).kind).toBe("refused");
+    const impostor = { ...node.verification, kid: service.verification.kid, owner: "outcry" };
+    expect(verifyToken(token, keySource([impostor]), nowMs, expected, seen).kind).toBe("refused");
+  });
+
+  test("of a wrong token is never kept", () => {
+    const seen = new SeenSignatures();
+    const wrong = forge({}, { kid: service.key.kid }, { ...service, key: node.key });
+    expect(verifyToken(wrong, keys, nowMs, expected, seen).kind).toBe("refused");
+    expect(seen.has(wrong, service.verification)).toBe(false);
   });
 });

@@ -1,10 +1,10 @@
 // Short access tokens: JWTs (RFC 7519, typ at+jwt of RFC 9068) signed with EdDSA. A message's signature never passes as a token, nor a token's as
 // a message's: typ and form differ. Which channels a role may name is the caller's rule.
 
-import { canonicalize, type ErrorCode, LIMITS, parseStrict, toBase64Url } from "@outcry/protocol";
+import { canonicalize, type ErrorCode, LIMITS, parseStrict, sha256, toBase64Url } from "@outcry/protocol";
 import { curve } from "#curve";
 import { decodeBase64Url, signingInput } from "./base64url.js";
-import type { KeySource } from "./public-key.js";
+import type { KeySource, VerificationKey } from "./public-key.js";
 import { protectedHeader } from "./sign.js";
 import type { SigningKey } from "./signing-key.js";
 import { readHeader } from "./verify.js";
@@ -33,6 +33,8 @@ export interface TokenExpectation {
 }
 
 const TYP = "at+jwt";
+const SEEN_MAX = 20_000; // as many as a gateway has connections
+const encoder = new TextEncoder();
 const TOKEN_CHARS_MAX = 8_192; // 32 channel names and the claims; also below common header limits
 
 const invalid = (detail: string): TokenVerdict => ({ kind: "refused", code: "credentials_invalid", detail });
@@ -45,7 +47,31 @@ export function mintToken(claims: TokenClaims, key: SigningKey): string {
   return `${header}.${toBase64Url(payload)}.${toBase64Url(key.privateKey.sign(signingInput(header, payload)))}`;
 }
 
-export function verifyToken(token: string, keys: KeySource, nowMs: number, expected: TokenExpectation): TokenVerdict {
+/** Signatures that were found right: a client that comes back shows the token it had. What a token claims is judged each time. */
+export class SeenSignatures {
+  /** Digest of a token → the key that signed it; the oldest first. */
+  readonly #keys = new Map<string, VerificationKey>();
+
+  has(token: string, key: VerificationKey): boolean {
+    return this.#keys.get(digestOf(token)) === key;
+  }
+
+  add(token: string, key: VerificationKey): void {
+    this.#keys.set(digestOf(token), key);
+    if (this.#keys.size > SEEN_MAX) this.#keys.delete(this.#keys.keys().next().value!);
+  }
+}
+
+const digestOf = (token: string): string => toBase64Url(sha256(encoder.encode(token)));
+
+/** With `seen`, a signature is verified once per token and key. */
+export function verifyToken(
+  token: string,
+  keys: KeySource,
+  nowMs: number,
+  expected: TokenExpectation,
+  seen?: SeenSignatures,
+): TokenVerdict {
   const parts = token.length <= TOKEN_CHARS_MAX ? token.split(".") : [];
   if (parts.length !== 3) return invalid("not a compact JWS");
   const [encodedHeader, encodedPayload, encodedSignature] = parts as [string, string, string];
@@ -58,8 +84,11 @@ export function verifyToken(token: string, keys: KeySource, nowMs: number, expec
   if (key === undefined) return invalid("the key is unknown");
   if (header.typ !== TYP || header.alg !== "EdDSA" || key.alg !== "EdDSA")
     return invalid("typ or alg is not that of our tokens");
-  if (!curve.verify.EdDSA!(key.publicKey, signingInput(encodedHeader, payload), signature))
-    return invalid("the signature is not of this token");
+  if (seen?.has(token, key) !== true) {
+    if (!curve.verify.EdDSA!(key.publicKey, signingInput(encodedHeader, payload), signature))
+      return invalid("the signature is not of this token");
+    seen?.add(token, key);
+  }
   return judgeClaims(payload, key.owner, key.kid, nowMs, expected);
 }
 

@@ -1,7 +1,7 @@
 // The first message's token → a principal: an API key, a buyer's token or a node's.
 
 import { type Clock, isId } from "@outcry/protocol";
-import { verifyToken } from "@outcry/signing";
+import { type SeenSignatures, verifyToken } from "@outcry/signing";
 import type { Authenticated } from "@outcry/ws-gateway";
 import type { AccessIndex } from "./access-index.js";
 import type { GatewayPrincipal } from "./principal.js";
@@ -12,6 +12,7 @@ export interface AuthenticateDeps {
   readonly access: AccessIndex;
   readonly serviceId: string;
   readonly clock: Clock;
+  readonly seen: SeenSignatures;
 }
 
 export function authenticate(deps: AuthenticateDeps, token: string): Promise<Authenticated<GatewayPrincipal>> {
@@ -29,9 +30,9 @@ async function byApiKey({ access }: AuthenticateDeps, secret: string): Promise<A
   return { kind: "ok", principal: { id: `key:${id}`, role, credential: id, backendId } };
 }
 
-function byToken({ access, serviceId, clock }: AuthenticateDeps, token: string): Authenticated<GatewayPrincipal> {
+function byToken({ access, serviceId, clock, seen }: AuthenticateDeps, token: string): Authenticated<GatewayPrincipal> {
   const expected = { audience: TOKEN_AUDIENCE, issuer: serviceId };
-  const verdict = verifyToken(token, access.signingKeys, clock.now(), expected);
+  const verdict = verifyToken(token, access.signingKeys, clock.now(), expected, seen);
   if (verdict.kind === "refused") return verdict;
   const { role, sub, backend, channels, iat, exp, jti } = verdict.claims;
   const common = { credential: jti, expiresAt: exp * 1_000, kid: verdict.kid, issuedAt: iat * 1_000 };

@@ -2,6 +2,7 @@
 
 import { type Backbone, openBucket } from "@outcry/backbone";
 import { BUCKETS, type Clock, type Log, STREAMS } from "@outcry/protocol";
+import { SeenSignatures } from "@outcry/signing";
 import {
   type CursorKey,
   type EventPublisher,
@@ -74,8 +75,9 @@ export function createGateway(deps: CreateGatewayDeps): Gateway {
     intentTopic: (backendId, id) => topics.resolve(backendId, id),
     rightsOf: (kind, role) => kinds.rightsOf(kind, role),
   };
+  const seen = new SeenSignatures();
   const policy: Policy<GatewayPrincipal> = {
-    authenticate: (token) => authenticate({ access, serviceId, clock }, token),
+    authenticate: (token) => authenticate({ access, serviceId, clock, seen }, token),
     async route(principal, channel) {
       if (isRevoked(principal, channel)) return { kind: "refused", code: "channel_forbidden" };
       const routed = routeChannel(routes, principal, channel);
