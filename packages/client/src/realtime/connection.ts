@@ -23,6 +23,9 @@ export interface ConnectionDeps {
   readonly getToken: () => Promise<string>;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
+  /** Commands are taken; the gateway carries them out once it knows who this is. */
+  readonly onDialled: () => void;
+  /** The gateway knows who this is. */
   readonly onOpen: () => void;
   readonly onFrame: (frame: ChannelFrame) => void;
   /** The connection goes on with the token that it has, and asks again before that one's time is over. */
@@ -71,6 +74,7 @@ export class Connection {
   #renewal: ReturnType<typeof setTimeout> | undefined;
   #afterMs = 0;
   #fault = "";
+  #unsent = "";
 
   constructor(deps: ConnectionDeps) {
     this.#deps = deps;
@@ -105,7 +109,10 @@ export class Connection {
 
   #dial(socket: WebSocketLike): void {
     this.#socket = socket;
-    socket.addEventListener("open", () => this.#auth(this.#deps.token));
+    socket.addEventListener("open", () => {
+      this.#auth(this.#deps.token);
+      this.#deps.onDialled(); // one round trip less than behind the reply
+    });
     socket.addEventListener("message", ({ data }: { data: unknown }) => this.#onFrame(String(data)));
     // A close follows; only npm `ws` says what it was.
     socket.addEventListener("error", ({ message }: { message?: unknown }) => {
@@ -216,8 +223,17 @@ export class Connection {
     else this.#socket.terminate();
   }
 
+  /** What is said in one turn goes out in one frame. */
   #send(message: unknown): void {
-    if (!this.#done) this.#socket?.send(JSON.stringify(message));
+    const text = JSON.stringify(message);
+    if (this.#unsent.length + text.length >= REALTIME_LIMITS.frameCharsMax) this.#flush();
+    if (this.#unsent === "") queueMicrotask(() => this.#flush());
+    this.#unsent += `${this.#unsent && "\n"}${text}`;
+  }
+
+  #flush(): void {
+    if (!this.#done && this.#unsent !== "") this.#socket?.send(this.#unsent);
+    this.#unsent = "";
   }
 
   #end(how: Partial<ConnectionEnd> & Pick<ConnectionEnd, "reason">): void {

@@ -76,15 +76,24 @@ export class PeerGateway {
     this.connections++;
     this.protocols.push(socket.protocol);
     socket.on("close", () => this.#subscribed.delete(socket));
+    let refused = false;
     socket.on("message", (data: Buffer) => {
-      const command = JSON.parse(data.toString()) as Command;
-      this.commands.push(command);
-      if (command.op === "auth" && !this.deaf)
-        socket.send(JSON.stringify({ id: command.id, ...this.auth(command.token!) }));
-      if (command.op === "sub") this.#subscribe(socket, command);
-      if (command.op === "unsub") this.#subscribed.get(socket)?.delete(command.ch!);
-      if (["unsub", "ping"].includes(command.op) && !this.deaf) socket.send(JSON.stringify({ id: command.id, ok: {} }));
+      for (const line of data.toString().split("\n")) {
+        const command = JSON.parse(line) as Command;
+        this.commands.push(command);
+        if (command.op === "auth" && !this.deaf) {
+          const answer = this.auth(command.token!);
+          refused = answer.ok === undefined;
+          socket.send(JSON.stringify({ id: command.id, ...answer }));
+        } else if (!refused) this.#do(socket, command);
+      }
     });
+  }
+
+  #do(socket: WebSocket, command: Command): void {
+    if (command.op === "sub") this.#subscribe(socket, command);
+    if (command.op === "unsub") this.#subscribed.get(socket)?.delete(command.ch!);
+    if (["unsub", "ping"].includes(command.op) && !this.deaf) socket.send(JSON.stringify({ id: command.id, ok: {} }));
   }
 
   #subscribe(socket: WebSocket, command: Command): void {

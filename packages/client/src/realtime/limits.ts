@@ -7,6 +7,7 @@ export const REALTIME_LIMITS = {
   connectTimeoutMs: 10_000, // from the dial to the answer to the token
   silenceSlackMs: 10_000, // beyond the gateway's ping interval the connection counts as dead
   probeMs: 5_000, // for the answer to a ping of ours, after the network changed or the page was shown again
+  frameCharsMax: 20_000, // of commands that are sent together: the gateway takes 64 KiB, and a character is up to three bytes
   renewTokenAtShare: 0.8,
   renewAtLeastMs: 1_000,
   renewBlindMs: 30_000, // the gateway took the token and by our clock it is over: our clock is wrong

@@ -65,7 +65,7 @@ class RealtimeConnection implements Realtime {
   readonly #listeners = new Listeners<RealtimeListeners>();
   #status: RealtimeStatus = { state: "idle" };
   #connection: Connection | undefined;
-  #open = false;
+  #dialled = false;
   #running = false;
   #attempt = 0;
   #expirations = 0;
@@ -110,7 +110,7 @@ class RealtimeConnection implements Realtime {
     });
     if (subscription.over) return channel; // its signal was aborted before
     this.#channels.set(name, { subscription, channel });
-    if (this.#open) subscription.connected(this.#connection!);
+    if (this.#dialled) subscription.connected(this.#connection!);
     void this.#run();
     return channel;
   }
@@ -153,6 +153,7 @@ class RealtimeConnection implements Realtime {
       token,
       getToken: async () => this.#options.getToken(),
       now: () => (clock ?? Date).now(),
+      onDialled: () => this.#onDialled(connection),
       onOpen: () => this.#onOpen(connection),
       onFrame: (frame) => this.#onFrame(frame),
       onRenewalFailed: (error) => void this.#listeners.tell("error", tokenError(error, true)),
@@ -179,13 +180,16 @@ class RealtimeConnection implements Realtime {
     }
   }
 
+  #onDialled(connection: Connection): void {
+    this.#dialled = true;
+    for (const { subscription } of this.#channels.values()) subscription.connected(connection);
+  }
+
   #onOpen(connection: Connection): void {
-    this.#open = true;
     this.#expirations = 0;
     const stable = setTimeout(() => (this.#attempt = 0), REALTIME_LIMITS.stableMs);
     void connection.ended.then(() => clearTimeout(stable));
     this.#tell({ state: "open" });
-    for (const { subscription } of this.#channels.values()) subscription.connected(connection);
   }
 
   #onFrame(frame: ChannelFrame): void {
@@ -194,7 +198,7 @@ class RealtimeConnection implements Realtime {
 
   #onEnded(): void {
     this.#connection = undefined;
-    this.#open = false;
+    this.#dialled = false;
     for (const { subscription } of this.#channels.values()) subscription.disconnected();
   }
 

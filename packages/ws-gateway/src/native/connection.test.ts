@@ -120,6 +120,46 @@ describe("identity", () => {
     expect(await closed(early)).toBe(4500);
   });
 
+  test("2.6: commands that follow auth at once are carried out behind its reply, in their order", async () => {
+    const client = new TestClient(gateway.url);
+    await once(client.ws, "open");
+    const commands = [
+      { id: 1, op: "auth", token: "alice" },
+      { id: 2, op: "sub", ch: "one:a" },
+      { id: 3, op: "ping" },
+    ];
+    const later = { id: 4, op: "unsub", ch: "one:a" };
+    const replies: unknown[] = [];
+    client.ws.on("message", (data: Buffer) => {
+      for (const line of data.toString().split("\n")) replies.push((JSON.parse(line) as { id?: unknown }).id);
+    });
+    client.ws.send(commands.map((command) => JSON.stringify(command)).join("\n"));
+    client.ws.send(JSON.stringify(later));
+    await eventually(() => replies.length >= 4);
+    expect(replies[0]).toBe(1);
+    expect(replies.toSorted()).toEqual([1, 2, 3, 4]);
+    await client.close();
+  });
+
+  test("2.6: a refused token carries out nothing, and of a stranger one frame's worth is kept", async () => {
+    const bad = new TestClient(gateway.url);
+    await once(bad.ws, "open");
+    const heard: string[] = [];
+    bad.ws.on("message", (data: Buffer) => heard.push(data.toString()));
+    bad.ws.send('{"id":1,"op":"auth","token":"bad"}\n{"id":2,"op":"sub","ch":"one:a"}');
+    expect(await closed(bad)).toBe(4500);
+    expect(heard.join("")).toContain("credentials_invalid");
+    expect(heard.join("")).not.toContain('"id":2');
+    await restart({ policy: { ...testPolicy, authenticate: () => new Promise<never>(() => undefined) } });
+    const slow = new TestClient(gateway.url);
+    await once(slow.ws, "open");
+    slow.ws.send('{"id":1,"op":"auth","token":"never"}');
+    const half = JSON.stringify({ id: 2, op: "sub", ch: "x".repeat(40_000) });
+    slow.ws.send(half);
+    slow.ws.send(half);
+    expect(await closed(slow)).toBe(4013);
+  });
+
   test("2.3: a renewed token keeps what it covers and ends the rest; another principal's is refused", async () => {
     const client = await TestClient.open(gateway.url, "chief");
     await client.subscribe("one:secret");

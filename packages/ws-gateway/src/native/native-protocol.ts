@@ -22,6 +22,9 @@ export class NativeProtocol implements WireProtocol {
   readonly ping = pingFrame;
   readonly #peer: SocketPeer;
   #authenticating = false;
+  /** Commands that came behind the first `auth` and before its reply. */
+  #held: Command[] = [];
+  #heldBytes = 0;
 
   constructor(peer: SocketPeer) {
     this.#peer = peer;
@@ -33,6 +36,7 @@ export class NativeProtocol implements WireProtocol {
 
   receive(data: Buffer, isBinary: boolean): void {
     if (isBinary) return this.#peer.end(CLOSE.badFrame);
+    if (!this.#mayHold(data.length)) return this.#peer.end(CLOSE.rate);
     let isEmpty = true;
     for (const read of readCommands(data)) {
       isEmpty = false;
@@ -49,6 +53,7 @@ export class NativeProtocol implements WireProtocol {
     if (command.op === "pong") return;
     if (command.op === "auth") return void this.#auth(command.id, command.token);
     const { session } = this.#peer;
+    if (session === undefined && this.#authenticating) return void this.#held.push(command);
     if (session === undefined) return this.#refuse(command.id, "credentials_missing");
     switch (command.op) {
       case "sub":
@@ -72,6 +77,19 @@ export class NativeProtocol implements WireProtocol {
         return this.#peer.reply(okText(command.id, presenceText(shown)));
       }
     }
+  }
+
+  /** Of a stranger no more than one frame's worth is kept. */
+  #mayHold(bytes: number): boolean {
+    if (this.#peer.session !== undefined) return true;
+    this.#heldBytes += bytes;
+    return this.#heldBytes <= this.#peer.limits.frameInBytesMax;
+  }
+
+  #doHeld(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const command of held) if (!this.#peer.ending) this.#do(command);
   }
 
   /** Bytes have no place in JSON: they are answered as base64. */
@@ -102,6 +120,7 @@ export class NativeProtocol implements WireProtocol {
     const expires = principal.expiresAt === undefined ? {} : { expires: new Date(principal.expiresAt).toISOString() };
     const { pingMs } = this.#peer.limits;
     this.#peer.reply(okFrame(id, { conn: this.#peer.id, role: principal.role, ping_ms: pingMs, ...expires }));
+    this.#doHeld();
   }
 
   async #subscribe(session: Session, { id, channel, wanted }: Command & { op: "sub" }): Promise<void> {

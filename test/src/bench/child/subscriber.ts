@@ -53,13 +53,18 @@ export class Subscriber {
     if (onEvent !== undefined) subscriber.onEvent = onEvent;
     if (access === undefined) return subscriber;
     try {
-      await subscriber.command({ op: "auth", token: access.token });
-      await subscriber.subscribe(cursor);
+      await subscriber.#introduce(access, cursor);
       return subscriber;
     } catch (error) {
       subscriber.client.drop();
       throw error;
     }
+  }
+
+  /** As `@outcry/client` does: who it is and what it wants, in one frame. */
+  async #introduce({ token, channel }: Access, cursor: string | undefined): Promise<void> {
+    const { ok } = await this.command({ op: "auth", token }, { op: "sub", ch: channel, cur: cursor });
+    this.cursor = ok!.c!;
   }
 
   async subscribe(cursor?: string): Promise<boolean | undefined> {
@@ -68,12 +73,17 @@ export class Subscriber {
     return ok!.recovered;
   }
 
-  command(command: object): Promise<Reply> {
+  /** In one frame. The reply to the last of them, or the first refusal. */
+  command(...commands: object[]): Promise<Reply> {
+    const lines = commands.map((command) => JSON.stringify({ id: this.#nextId++, ...command }));
+    const lastId = this.#nextId - 1;
     return new Promise((resolve, reject) => {
-      this.#answered = (reply) =>
-        reply.err === undefined ? resolve(reply) : reject(new Error(`refused: ${reply.err.code}`));
+      this.#answered = (reply) => {
+        if (reply.err !== undefined) reject(new Error(`refused: ${reply.err.code}`));
+        else if (reply.id === lastId) resolve(reply);
+      };
       this.client.onClose = () => reject(new Error("closed before the reply"));
-      this.client.send(JSON.stringify({ id: this.#nextId++, ...command }));
+      this.client.send(lines.join("\n"));
     });
   }
 

@@ -13,12 +13,17 @@ export async function handshakeRow(context: RowContext): Promise<Figures[]> {
   const rig = await startRealtimeRig(context);
   try {
     const { channel } = rig.access.intent();
+    const tokens = (count: number): string[] => Array.from({ length: count }, () => rig.access.buyerToken([channel]));
+    const known = tokens(CONNECTIONS_MAX);
     const figures: Figures[] = [];
-    for (const [kind, token] of [
-      ["API key", rig.access.apiKey],
-      ["buyer's token", rig.access.buyerToken([channel])],
-    ] as const) {
-      const comparison = comparisonOf(rig, kind, { token, channel });
+    const kinds: [kind: string, tokensOf: (count: number) => string[]][] = [
+      ["API key", () => [rig.access.apiKey]],
+      ["buyer's new token", tokens],
+      ["buyer's token again", () => known],
+    ];
+    for (const [kind, tokensOf] of kinds) {
+      const accessOf = (count: number): Access[] => tokensOf(count).map((token) => ({ token, channel }));
+      const comparison = comparisonOf(rig, kind, accessOf);
       const progress = (text: string) => context.progress(`${comparison.label}: ${text}`);
       figures.push(await measure("handshake", comparison, { ...context, progress }));
       if (context.profile) {
@@ -38,13 +43,17 @@ export async function handshakeRow(context: RowContext): Promise<Figures[]> {
   }
 }
 
-function comparisonOf(rig: RealtimeRig, kind: string, access: Access): Comparison {
+function comparisonOf(rig: RealtimeRig, kind: string, accessOf: (count: number) => Access[]): Comparison {
   const side = (server: "gateway" | "bare"): Side => {
     let count = 0;
+    let access: Access[] = [];
     const pool = `handshakes at ${server}`;
     const { probe, port } = rig[server];
     return {
-      prepare: async (items) => void (count = items),
+      async prepare(items) {
+        count = items;
+        access = server === "gateway" ? accessOf(items) : [];
+      },
       run: () =>
         byCpu(probe, () =>
           rig.subscribers.call("open", {
@@ -52,7 +61,7 @@ function comparisonOf(rig: RealtimeRig, kind: string, access: Access): Compariso
             port,
             count,
             inFlight: OPEN_IN_FLIGHT,
-            access: server === "gateway" ? [access] : [],
+            access,
           }),
         ),
       settle: () => rig.subscribers.call("close", pool),
@@ -65,7 +74,7 @@ function comparisonOf(rig: RealtimeRig, kind: string, access: Access): Compariso
     limit: side("bare"),
     ours: side("gateway"),
     limitIs: "the upgrade alone, by ws",
-    conditions: `${OPEN_IN_FLIGHT} at a time from one process; upgrade, auth with its reply, sub with its reply: three round trips against one; seconds are those of the serving process's CPU`,
+    conditions: `${OPEN_IN_FLIGHT} at a time from one process; upgrade, then auth and sub in one frame with their replies: two round trips against one; seconds are those of the serving process's CPU`,
     goal: { of: "rate", atLeast: 0.5 },
     firstCount: 100,
     countMax: CONNECTIONS_MAX,
