@@ -137,7 +137,7 @@ describe("identity", () => {
     client.ws.send(JSON.stringify(later));
     await eventually(() => replies.length >= 4);
     expect(replies[0]).toBe(1);
-    expect(replies.toSorted()).toEqual([1, 2, 3, 4]);
+    expect(new Set(replies)).toEqual(new Set([1, 2, 3, 4]));
     await client.close();
   });
 
