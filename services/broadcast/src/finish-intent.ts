@@ -21,6 +21,7 @@ import {
   type Clock,
   END_EVENTS,
   type DeliveryState,
+  type EventData,
   type Log,
   type Outcome,
   STREAMS,
@@ -28,6 +29,7 @@ import {
   buildCancel,
   buildEvent,
   canonicalize,
+  derivedId,
   parseIntentSubject,
   revisionOf,
 } from "@outcry/protocol";
@@ -83,11 +85,16 @@ async function endedIntent({ book }: FinishDeps, id: string, revision: number): 
 
 /** An intent that was answered at once may end before its dispatcher has told the broadcast, or died over it: told here. */
 async function broadcastTold(deps: FinishDeps, intent: LoadedIntent, end: EndRecord): Promise<void> {
-  const wasSent = unpackDeliveries(end.deliveries).some(({ attempts }) => attempts > 0);
-  if (!wasSent || deps.broadcasted.has(intent.record.request_digest) || (await hasBroadcasted(deps.backbone, intent)))
+  if (
+    !wasSent(end) ||
+    deps.broadcasted.has(intent.record.request_digest) ||
+    (await hasBroadcasted(deps.backbone, intent))
+  )
     return;
   await appendBroadcasted(deps, intent, true);
 }
+
+const wasSent = (end: EndRecord): boolean => unpackDeliveries(end.deliveries).some(({ attempts }) => attempts > 0);
 
 /** It stands among the first events, behind the creation and perhaps a few answers; an amendment's stands anywhere. */
 async function hasBroadcasted(backbone: Backbone, intent: LoadedIntent): Promise<boolean> {
@@ -138,7 +145,26 @@ async function appendEnd(deps: FinishDeps, intent: LoadedIntent, end: EndRecord,
     ...(end.reason === undefined ? {} : { reason: end.reason }),
   };
   const options = { topic: intent.topic, traceId: intent.intent.trace_id, key: [intent.id], clock: deps.clock };
-  await deps.events.append(buildEvent(END_EVENTS[end.outcome], data, options), { repeated });
+  const event = buildEvent(END_EVENTS[end.outcome], data, options);
+  const decides = await firstBroadcastUntold(deps, intent, end);
+  const { kind } = await deps.events.append(event, { repeated, ...(decides === undefined ? {} : { decides }) });
+  if (kind === "decided") await deps.events.append(event, { repeated: true }); // told meanwhile, or this is a repetition
+}
+
+/**
+ * Id of the first revision's INTENT_BROADCASTED, where it may still be on its way: a fresh dispatch tells it without a look at the topic.
+ * The end takes its place in the server's duplicate window, so that what comes later is not stored behind it.
+ */
+async function firstBroadcastUntold(
+  { backbone }: FinishDeps,
+  intent: LoadedIntent,
+  end: EndRecord,
+): Promise<string | undefined> {
+  if (intent.revision === 0 && wasSent(end)) return undefined; // told above
+  const told = (await readTopic(backbone, intent.topic)).some(
+    ({ type, data }) => type === "INTENT_BROADCASTED" && revisionOf(data as EventData<"INTENT_BROADCASTED">) === 0,
+  );
+  return told ? undefined : derivedId("evt", "INTENT_BROADCASTED", intent.id);
 }
 
 /** At most once: a node that misses it sees its quote refused with intent_ended. */
