@@ -48,8 +48,8 @@ const ranked = {
 /** The gateway subscribes anyone to this intent from its start, and tells these events. */
 function tells(...events: [type: string, data: unknown][]): void {
   api.events.on("connection", (socket: WebSocket) => {
-    socket.on("message", (data: Buffer) => {
-      const { id, op, ch, from } = JSON.parse(data.toString()) as Record<string, string>;
+    const onCommand = (line: string) => {
+      const { id, op, ch, from } = JSON.parse(line) as Record<string, string>;
       if (op === "auth") return socket.send(JSON.stringify({ id, ok: { ping_ms: 25_000 } }));
       if (op === "unsub") return socket.send(JSON.stringify({ id, ok: { ch } }));
       expect([ch, from]).toEqual([`intent:${intentId}`, "start"]);
@@ -63,7 +63,8 @@ function tells(...events: [type: string, data: unknown][]): void {
         }),
       );
       socket.send(frames.join("\n"));
-    });
+    };
+    socket.on("message", (data: Buffer) => data.toString().split("\n").forEach(onCommand)); // several commands in a frame
   });
 }
 

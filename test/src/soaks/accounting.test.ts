@@ -131,8 +131,14 @@ const PLANTS: Record<string, (history: RecordCopy) => void> = {
     (event.value.data as EventData<"DELIVERY_DEAD_LETTERED">).node_ids.pop();
   },
   delivered_unanswered: ({ events }) => {
-    const event = events.find(({ value }) => value.type === "NODE_RESPONDED")!;
-    (event.value.data as EventData<"NODE_RESPONDED">).responses.pop();
+    // Everything that one node ever said: many accept first and decline later.
+    const answers = events.flatMap(({ value }) =>
+      value.type === "NODE_RESPONDED" ? [value.data as EventData<"NODE_RESPONDED">] : [],
+    );
+    const { intent_id, responses } = answers[0]!;
+    const { node_id } = responses.at(-1)!;
+    for (const answer of answers)
+      if (answer.intent_id === intent_id) answer.responses = answer.responses.filter((one) => one.node_id !== node_id);
   },
   answered_undelivered: ({ events }) => {
     const event = events.find(({ value }) => value.type === "NODE_RESPONDED")!;
