@@ -3,16 +3,15 @@
 import { type Clock, type Log, OutcryError } from "@outcry/protocol";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { ChannelHub } from "./channels/channel-hub.js";
 import { ChannelIndex } from "./channels/channel-index.js";
 import { FrameTapes } from "./channels/frame-tapes.js";
-import { CLOSE, type CloseReason } from "./transport/close-codes.js";
+import type { CloseReason } from "./transport/close-codes.js";
+import { Connections } from "./transport/connections.js";
 import { centrifugoSocket } from "./centrifugo/centrifugo-socket.js";
 import { LongPolls } from "./phoenix/long-poll.js";
 import { phoenixSocket } from "./phoenix/phoenix-socket.js";
 import { nativeSocket } from "./native/native-socket.js";
-import { isAllowedOrigin } from "./transport/cors.js";
 import { CursorCodec, type CursorKey } from "./channels/cursor.js";
 import type { EventSource } from "./log/event-source.js";
 import type { Sink } from "./channels/format.js";
@@ -65,8 +64,7 @@ export class GatewayEngine {
   readonly counters = { accepted: 0, refused: 0 };
   readonly #deps: GatewayDeps;
   readonly #limits: GatewayLimits;
-  readonly #connections = new Map<string, Peer>();
-  readonly #anonymous = new Set<Peer>();
+  readonly #connections: Connections;
   readonly #acceptors: Readonly<Record<SocketProtocol, SocketAcceptor>>;
   readonly #streamDeps: HttpStreamDeps;
   readonly #longPolls: LongPolls;
@@ -101,7 +99,8 @@ export class GatewayEngine {
     this.hub = hub;
     this.liveLog = liveLog;
     this.pages = new ReplayPages({ source, liveLog, limits });
-    const { bus = localBus() } = deps;
+    const { bus = localBus(), random = Math.random, allowedOrigins = [] } = deps;
+    this.#connections = new Connections({ policy, limits, allowedOrigins, observer: deps.observer, random });
     this.#presence = new Presence({ bus, limits, log });
     this.#hints = new Hints({
       bus,
@@ -109,7 +108,7 @@ export class GatewayEngine {
       log,
       tell: (key, hint, client) => hub.tell(key, (format, channel) => format.hint(channel, hint), client),
     });
-    this.#inspection = new Inspection({ bus, limits, name: deps.name, peers: this.#connections, liveLog });
+    this.#inspection = new Inspection({ bus, limits, name: deps.name, peers: this.#connections.peers, liveLog });
     this.#sessionDeps = {
       presence: this.#presence,
       hints: this.#hints,
@@ -133,25 +132,17 @@ export class GatewayEngine {
       clock,
       limits,
       flusher: new Flusher(limits),
-      onClose: (peer: Peer, why: CloseReason | undefined) => this.#onClose(peer, why),
+      onClose: (peer: Peer, why: CloseReason | undefined) => this.#connections.closed(peer, why),
     };
-    this.#streamDeps = {
-      ...common,
-      random: deps.random ?? Math.random,
-      allowedOrigins: deps.allowedOrigins ?? [],
-      onOpen: (stream) => this.#onOpen(stream),
-    };
-    this.#longPolls = new LongPolls({
-      ...common,
-      allowedOrigins: deps.allowedOrigins ?? [],
-      onOpen: (peer) => this.#onOpen(peer),
-    });
-    this.#acceptors = this.#acceptorsOf({ ...common, anonymous: this.#anonymous });
+    const onOpen = (peer: Peer) => this.#connections.opened(peer);
+    this.#streamDeps = { ...common, random, allowedOrigins, onOpen };
+    this.#longPolls = new LongPolls({ ...common, allowedOrigins, onOpen });
+    this.#acceptors = this.#acceptorsOf({ ...common, anonymous: this.#connections.anonymous }, onOpen);
   }
 
   /** Resolves when the head of the stream is known; until then it accepts nobody. */
   async start(): Promise<void> {
-    this.#sweeping = setInterval(() => this.#sweep(), this.#limits.sweepMs);
+    this.#sweeping = setInterval(() => this.#connections.sweep(), this.#limits.sweepMs);
     await this.liveLog.start();
     this.hub.bind(this.liveLog.epoch);
     this.#presence.start();
@@ -161,24 +152,17 @@ export class GatewayEngine {
   }
 
   get connections(): number {
-    return this.#connections.size;
+    return this.#connections.peers.size;
   }
 
   /** Bytes that wait to be written, all connections together. */
   get queueBytes(): number {
-    let bytes = 0;
-    for (const connection of this.#connections.values()) bytes += connection.queueBytes;
-    return bytes;
+    return this.#connections.queueBytes;
   }
 
   /** Connections by role; `anonymous` are those without identity. */
   get roles(): Record<string, number> {
-    const roles: Record<string, number> = {};
-    for (const { principal } of this.#connections.values()) {
-      const role = principal?.role ?? "anonymous";
-      roles[role] = (roles[role] ?? 0) + 1;
-    }
-    return roles;
+    return this.#connections.roles;
   }
 
   /** Why it should get no new connections; undefined when all is well. */
@@ -225,39 +209,25 @@ export class GatewayEngine {
 
   /** Keeps a connection alive and moves its clean-up on. False when there is no such connection here. */
   heartbeat(connectionId: string): boolean {
-    const connection = this.#connections.get(connectionId);
-    connection?.heartbeat();
-    return connection !== undefined;
+    const peer = this.#connections.peers.get(connectionId);
+    peer?.heartbeat();
+    return peer !== undefined;
   }
 
   /** Closes what belongs to a principal that lost its right; returns how many. */
   revoke(isRevoked: (principal: Principal) => boolean): number {
-    const revoked = [...this.#connections.values()].filter(
-      ({ principal }) => principal !== undefined && isRevoked(principal),
-    );
-    for (const connection of revoked) connection.end(CLOSE.revoked);
-    return revoked.length;
+    return this.#connections.revoke(isRevoked);
   }
 
   /** Ends one channel of principals that lost the right to it. */
   revokeChannel(channel: string, isRevoked: (principal: Principal) => boolean): void {
-    for (const connection of this.#connections.values())
-      if (connection.principal !== undefined && isRevoked(connection.principal))
-        connection.endChannel(channel, "channel_forbidden");
+    this.#connections.revokeChannel(channel, isRevoked);
   }
 
   /** Sends everyone away, spread over `drainMs` with jittered advice, and stops. */
   async drain(drainMs: number = this.#limits.drainMs): Promise<void> {
     this.#draining = true;
-    const random = this.#deps.random ?? Math.random;
-    const spreadMs = Math.min(drainMs, this.#connections.size * this.#limits.drainMsPerConnection);
-    const leaving = [...this.#connections.values()].map(async (connection) => {
-      await sleep(random() * spreadMs);
-      connection.end(CLOSE.restart, Math.round(random() * spreadMs));
-    });
-    await Promise.all(leaving);
-    const until = performance.now() + this.#limits.closeMs;
-    while (this.#connections.size > 0 && performance.now() < until) await sleep(10);
+    await this.#connections.drain(drainMs);
     this.stop();
   }
 
@@ -266,17 +236,17 @@ export class GatewayEngine {
     this.#draining = true;
     clearInterval(this.#sweeping);
     this.liveLog.stop();
-    for (const connection of this.#connections.values()) connection.end(CLOSE.restart);
+    this.#connections.endAll();
     this.#inspection.stop();
     this.#presence.stop();
     this.#hints.stop();
   }
 
-  #acceptorsOf(peers: SocketPeerDeps): Record<SocketProtocol, SocketAcceptor> {
+  #acceptorsOf(peers: SocketPeerDeps, onOpen: (peer: Peer) => void): Record<SocketProtocol, SocketAcceptor> {
     const deps = {
       peers,
       unopenable: (request: IncomingMessage) => this.#unopenable(request),
-      onOpen: (peer: Peer) => this.#onOpen(peer),
+      onOpen,
       counters: this.counters,
     };
     return {
@@ -287,39 +257,9 @@ export class GatewayEngine {
   }
 
   /** Why nobody may connect now, or not from this origin. */
-  #unopenable({ headers }: IncomingMessage): UpgradeRefusal | undefined {
-    const { allowedOrigins = [] } = this.#deps;
-    const { origin } = headers;
+  #unopenable(request: IncomingMessage): UpgradeRefusal | undefined {
     if (this.#draining) return { status: 503, code: "shutting_down" };
     if (!this.#started) return { status: 503, code: "dependency_unavailable", detail: "the gateway is starting" };
-    if (
-      this.#connections.size >= this.#limits.connectionsMax ||
-      this.#anonymous.size >= this.#limits.unauthenticatedMax
-    ) {
-      return { status: 503, code: "dependency_unavailable", detail: "too many connections" };
-    }
-    if (!isAllowedOrigin(origin, allowedOrigins))
-      return { status: 403, code: "permission_denied", detail: "this Origin is not allowed" };
-    return undefined;
-  }
-
-  /** What was revoked between the look at its token and now has not met it. */
-  #onOpen(peer: Peer): void {
-    const { policy } = this.#deps;
-    const { principal, channels } = peer;
-    this.#connections.set(peer.id, peer);
-    if (principal === undefined) return;
-    if (policy.isRevoked?.(principal) === true) return peer.end(CLOSE.revoked);
-    for (const channel of channels)
-      if (policy.isRevoked?.(principal, channel) === true) peer.endChannel(channel, "channel_forbidden");
-  }
-
-  #sweep(): void {
-    for (const connection of this.#connections.values()) connection.sweep();
-  }
-
-  #onClose(peer: Peer, why: CloseReason | undefined): void {
-    if (!this.#connections.delete(peer.id)) return; // refused before it was open
-    this.#deps.observer?.closed(why?.code ?? "by_peer");
+    return this.#connections.unopenable(request);
   }
 }
