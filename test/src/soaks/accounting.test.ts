@@ -137,8 +137,8 @@ const PLANTS: Record<string, (history: RecordCopy) => void> = {
     );
     const { intent_id, responses } = answers[0]!;
     const { node_id } = responses.at(-1)!;
-    for (const answer of answers)
-      if (answer.intent_id === intent_id) answer.responses = answer.responses.filter((one) => one.node_id !== node_id);
+    for (const event of answers)
+      if (event.intent_id === intent_id) event.responses = event.responses.filter((one) => one.node_id !== node_id);
   },
   answered_undelivered: ({ events }) => {
     const event = events.find(({ value }) => value.type === "NODE_RESPONDED")!;
