@@ -92,6 +92,22 @@ describe("a tape", () => {
     expect(shown(tapes.after(5, reader))).toEqual([["6789", 9]]);
   });
 
+  test("lets go what the ring has let go", () => {
+    const { ring, tapes, push } = world({ eventsMax: 8 });
+    push(8);
+    expect(shown(tapes.after(0, reader))).toHaveLength(2);
+    const before = tapes.bytes;
+    for (let round = 0; round < 20; round++) {
+      push(4);
+      expect(
+        shown(tapes.after(ring.floor, reader))
+          .map(([text]) => text)
+          .join(""),
+      ).toHaveLength(8);
+    }
+    expect(tapes.bytes).toBe(before);
+  });
+
   test("is forgotten with the ring: sequences may begin anew", () => {
     const { tapes, push, clear } = world();
     push(4);

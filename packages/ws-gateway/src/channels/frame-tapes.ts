@@ -78,7 +78,7 @@ const keyOf = ({ route, format, filter }: Reader): string =>
 class FrameTape {
   bytes = 0;
   /** Every event of the channel behind it is here. */
-  readonly from: number;
+  from: number;
   through: number;
   readonly #deps: TapesDeps;
   readonly #reader: Reader;
@@ -104,6 +104,19 @@ class FrameTape {
       this.bytes += EVENT_OVERHEAD_BYTES + (passes ? frame.length : 0);
       this.through = event.seq;
     }
+    this.#forgetUpTo(this.#deps.ring.floor);
+  }
+
+  /** Whoever comes from there reads the record. */
+  #forgetUpTo(floor: number): void {
+    let count = 0;
+    for (const { last, size } of this.#blocks) {
+      if (last.seq > floor) break;
+      this.bytes -= size;
+      this.from = last.seq;
+      count++;
+    }
+    this.#blocks.splice(0, count);
   }
 
   *after(seq: number): Generator<ReplayPart> {
@@ -127,6 +140,11 @@ class Block {
     this.#frames.push(frame);
     this.bytes += frame.length;
     this.last = event;
+  }
+
+  /** With what its events cost beside their bytes. */
+  get size(): number {
+    return this.bytes + this.#seqs.length * EVENT_OVERHEAD_BYTES;
   }
 
   after(seq: number): Buffer {
