@@ -43,6 +43,12 @@ export class HistoryReader implements Sink {
     return this.seen.at(-1);
   }
 
+  /** It has everything, or was told that it has not. */
+  get isLive(): boolean {
+    const [subscription] = this.#session?.inspect() ?? [];
+    return subscription?.state === "live";
+  }
+
   isAt(engine: GatewayEngine): boolean {
     return this.open && this.#engine === engine;
   }

@@ -126,6 +126,8 @@ export class History {
     await this.#until(async () =>
       (await Promise.all(this.#engines.map((engine) => this.#isAtHead(engine)))).every(Boolean),
     );
+    // Nor has a reader whose place is of the lost stream, until it has been told.
+    await this.#until(() => this.#readers.every((reader) => reader.isLive));
     for (const subject of SUBJECTS) await this.#publish(subject);
     const last = (channel: string) => this.#published.findLast(({ subject }) => belongs(channel, subject))?.n;
     await this.#until(() => this.#readers.every((reader) => reader.last === last(reader.channel)));
