@@ -56,7 +56,7 @@ export class ChannelHub {
   constructor(deps: ChannelHubDeps) {
     this.#deps = deps;
     this.#frames = new FrameCache(deps.limits);
-    this.#parts = new ReplayParts(deps.limits, (route, format, event) => this.framed(route, format, event));
+    this.#parts = new ReplayParts(deps.limits, (route, format, event) => this.#framedOnce(route, format, event));
   }
 
   get groups(): number {
@@ -110,6 +110,13 @@ export class ChannelHub {
   framed(route: Route, format: Format, event: SourceMessage): Framed {
     const found = this.#frames.find(event, route, format);
     if (found !== undefined) return found;
+    const framed = this.#framedOnce(route, format, event);
+    this.#frames.add(event, route, format, framed);
+    return framed;
+  }
+
+  /** Of a page, which keeps its frames itself. */
+  #framedOnce(route: Route, format: Format, event: SourceMessage): Framed {
     const rendered = this.render(route, event);
     return { type: rendered.type, frame: this.#encode(route, format, event, rendered, this.scope(route)) };
   }
@@ -180,9 +187,7 @@ export class ChannelHub {
 
   #encode(route: Route, format: Format, event: SourceMessage, rendered: RenderedEvent, scope: CursorScope): Buffer {
     this.counters.encoded++;
-    const frame = format.event(route.channel, this.cursorsOf(format).write(scope, event), rendered);
-    this.#frames.add(event, route, format, { type: rendered.type, frame });
-    return frame;
+    return format.event(route.channel, this.cursorsOf(format).write(scope, event), rendered);
   }
 
   #find(route: Route, { sink, filter }: Member): Group | undefined {
@@ -216,6 +221,7 @@ export class ChannelHub {
     }
     if (!group.filter.passes(() => rendered.type)) return;
     const frame = this.#encode(group.route, group.format, event, rendered, group.scope);
+    this.#frames.add(event, group.route, group.format, { type: rendered.type, frame });
     group.eventSeq = event.seq;
     for (const member of group.members) {
       if (member.sink.offer(frame)) this.counters.delivered++;

@@ -1,26 +1,17 @@
-// Pages of a channel from the record, delivered only when proven whole: batched Direct Get with the channel's filter, then a second
-// look, because a trimmed start jumps silently and a stream made anew answers with its own sequences.
+// Pages of a channel from the record, delivered only when proven whole (page-proofs.ts): batched Direct Get with the channel's filter.
 // One read per page for all who want it: those who ask while it is under way, and a moment later (after a crash thousands come back
 // with few different cursors).
 
-import { OutcryError } from "@outcry/protocol";
 import type { Position } from "../channels/cursor.js";
-import type { GatewayLimits } from "../limits.js";
-import type { EventSource, SourceMessage } from "./event-source.js";
+import type { SourceMessage } from "./event-source.js";
 import { Gate } from "./gate.js";
-import type { LiveLog } from "./live-log.js";
+import { PageProofs, type PageProofsDeps } from "./page-proofs.js";
 
 export type ReplayPage =
   /** Every event of the channel behind the position, up to `through`. */
   | { readonly kind: "whole"; readonly events: readonly SourceMessage[]; readonly through: Position }
   /** Events behind the position are no longer there. */
   | { readonly kind: "trimmed" };
-
-export interface PagesDeps {
-  readonly source: EventSource;
-  readonly liveLog: LiveLog;
-  readonly limits: GatewayLimits;
-}
 
 interface Kept {
   readonly page: Promise<ReplayPage>;
@@ -31,15 +22,17 @@ interface Kept {
 
 export class ReplayPages {
   readonly counters = { read: 0, shared: 0 };
-  readonly #deps: PagesDeps;
+  readonly #deps: PageProofsDeps;
+  readonly #proofs: PageProofs;
   readonly #gate: Gate;
   /** The oldest first. */
   readonly #kept = new Map<string, Kept>();
   #generation = 0;
   #bytes = 0;
 
-  constructor(deps: PagesDeps) {
+  constructor(deps: PageProofsDeps) {
     this.#deps = deps;
+    this.#proofs = new PageProofs(deps);
     this.#gate = new Gate(deps.limits.replaysMax);
   }
 
@@ -55,7 +48,7 @@ export class ReplayPages {
     }
     this.counters.read++;
     const made: Kept = {
-      page: this.#gate.run(() => readPage(this.#deps, filter, position)),
+      page: this.#gate.run(() => this.#read(filter, position)),
       bytes: 0,
       timer: undefined,
     };
@@ -70,6 +63,23 @@ export class ReplayPages {
   /** Another read of the record, in turn with the pages. */
   run<T>(work: () => Promise<T>): Promise<T> {
     return this.#gate.run(work);
+  }
+
+  async #read(filter: string, position: Position): Promise<ReplayPage> {
+    const { source, limits } = this.#deps;
+    const head = this.#proofs.heardHead();
+    const seq = position.seq + 1;
+    const page = await source.read({ seq, filter, batch: limits.replayMessages, bytesMax: limits.replayBytesMax });
+    if (!(await this.#proofs.isThere(seq, head))) return { kind: "trimmed" };
+    const events = page.messages.filter((message) => message.seq <= head.seq);
+    const end = events.at(-1);
+    // The source is at least as new as what was heard from it: no more matches means none up to the head.
+    const ended = page.pending === 0 || events.length < page.messages.length || end === undefined;
+    return {
+      kind: "whole",
+      events,
+      through: ended ? { seq: head.seq, time: head.time } : { seq: end.seq, time: end.time },
+    };
   }
 
   #keep(key: string, kept: Kept, page: ReplayPage): void {
@@ -99,28 +109,3 @@ export class ReplayPages {
 }
 
 const EMPTY_PAGE_BYTES = 256; // its key and objects
-
-async function readPage(
-  { source, liveLog, limits }: PagesDeps,
-  filter: string,
-  position: Position,
-): Promise<ReplayPage> {
-  const head = { seq: liveLog.last, time: liveLog.lastTime };
-  const seq = position.seq + 1;
-  const page = await source.read({ seq, filter, batch: limits.replayMessages, bytesMax: limits.replayBytesMax });
-  const messageAt = async (at: number) => {
-    const { messages } = await source.read({ seq: at, batch: 1, bytesMax: limits.replayBytesMax });
-    return messages[0]?.seq === at ? messages[0] : undefined;
-  };
-  const [first, last] = await Promise.all([messageAt(seq), messageAt(head.seq)]);
-  if (first === undefined) return { kind: "trimmed" };
-  if (last?.time !== head.time) {
-    liveLog.check();
-    throw new OutcryError("dependency_unavailable", "the stream is not the one that was heard");
-  }
-  const events = page.messages.filter((message) => message.seq <= head.seq);
-  const end = events.at(-1);
-  // The source is at least as new as what was heard from it: no more matches means none up to the head.
-  const ended = page.pending === 0 || events.length < page.messages.length || end === undefined;
-  return { kind: "whole", events, through: ended ? head : { seq: end.seq, time: end.time } };
-}
