@@ -33,6 +33,19 @@ describe("a connection", () => {
     await backbone.flush();
   });
 
+  test("is refused at once with credentials that are none, and does not say them", async () => {
+    server = await startNats();
+    const secret = "SU-not-a-seed";
+    for (const credentials of [{ creds: secret }, { jwt: "h.b.s", seed: secret }]) {
+      const begunAt = Date.now();
+      const { code, detail } = await rejection(server.connect({ credentials }));
+      expect(code).toBe("config_invalid");
+      expect(detail).toMatch(/^nats: not /);
+      expect(detail).not.toContain(secret);
+      expect(Date.now() - begunAt).toBeLessThan(1_000);
+    }
+  });
+
   test("fails pending requests at once when the server dies, publishes nothing silently, and comes back by itself", async () => {
     server = await startNats();
     const backbone = await server.connect();

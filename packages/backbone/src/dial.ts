@@ -36,12 +36,13 @@ export interface ConnectOptions {
   readonly firstConnectMs?: number;
 }
 
-/** Resolves with a connection, or rejects when none could be made within `firstConnectMs`. */
+/** Resolves with a connection, or rejects when none could be made within `firstConnectMs`; at once where the credentials are none. */
 export async function dialFirst(options: ConnectOptions): Promise<NatsConnection> {
+  const authenticator = authenticatorFor(options.credentials);
   const until = options.clock.now() + (options.firstConnectMs ?? FIRST_CONNECT_MS);
   for (;;) {
     try {
-      return await dial(options);
+      return await dial(options, authenticator);
     } catch (cause) {
       const refused = cause instanceof errors.AuthorizationError;
       if (refused || options.clock.now() >= until) {
@@ -57,8 +58,7 @@ export async function dialFirst(options: ConnectOptions): Promise<NatsConnection
   }
 }
 
-function dial(options: ConnectOptions): Promise<NatsConnection> {
-  const authenticator = authenticatorFor(options.credentials);
+function dial(options: ConnectOptions, authenticator: Authenticator | undefined): Promise<NatsConnection> {
   return connect({
     servers: [...options.servers],
     name: options.name,
@@ -77,8 +77,12 @@ function dial(options: ConnectOptions): Promise<NatsConnection> {
 
 function authenticatorFor(credentials: Credentials | undefined): Authenticator | undefined {
   if (credentials === undefined) return undefined;
-  const { jwt, seed } = "creds" in credentials ? readCreds(credentials.creds) : credentials;
-  return natsAuthenticator(() => jwt, seed);
+  try {
+    const { jwt, seed } = "creds" in credentials ? readCreds(credentials.creds) : credentials;
+    return natsAuthenticator(() => jwt, seed);
+  } catch (cause) {
+    throw new OutcryError("config_invalid", `nats: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** `nc.reconnect()` first waits until the socket has taken all that is queued, which a paused server never lets happen. */

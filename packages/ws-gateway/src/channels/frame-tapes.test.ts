@@ -125,6 +125,10 @@ describe("a tape", () => {
     const even = { ...reader, filter: EventFilter.of(["EVEN"]) };
     expect(shown(tapes.after(0, reader))).toHaveLength(2);
     expect(shown(tapes.after(0, even))).toEqual([["246", 6]]);
+    const own = { ...reader, format: { ...nativeFormat } };
+    const [part] = tapes.after(0, reader);
+    expect([...tapes.after(0, own)][0]!.bytes).not.toBe(part!.bytes);
+    expect([...tapes.after(0, reader)][0]!.bytes).toBe(part!.bytes);
     const none = { ...reader, filter: EventFilter.of(["OTHER"]) };
     expect(shown(tapes.after(0, none))).toEqual([["", 6]]);
     const other = { ...reader, route: { ...route, channel: "one:y", key: "rt.other" } };

@@ -72,8 +72,15 @@ export class FrameTapes {
   }
 }
 
-const keyOf = ({ route, format, filter }: Reader): string =>
-  JSON.stringify([format.name, route.view, route.key, route.channel, filter.key]);
+/** Formats are told apart by identity: a sink in this process may bring its own, of any name. */
+const formatIds = new WeakMap<Format, number>();
+let formats = 0;
+
+function keyOf({ route, format, filter }: Reader): string {
+  const id = formatIds.get(format) ?? ++formats;
+  formatIds.set(format, id);
+  return JSON.stringify([id, route.view, route.key, route.channel, filter.key]);
+}
 
 class FrameTape {
   bytes = 0;
