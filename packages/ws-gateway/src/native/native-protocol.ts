@@ -23,7 +23,7 @@ export class NativeProtocol implements WireProtocol {
   readonly #peer: SocketPeer;
   #authenticating = false;
   /** Commands that came behind the first `auth` and before its reply. */
-  #held: Command[] = [];
+  #held: Command[] | undefined;
   #heldBytes = 0;
 
   constructor(peer: SocketPeer) {
@@ -53,7 +53,7 @@ export class NativeProtocol implements WireProtocol {
     if (command.op === "pong") return;
     if (command.op === "auth") return void this.#auth(command.id, command.token);
     const { session } = this.#peer;
-    if (session === undefined && this.#authenticating) return void this.#held.push(command);
+    if (session === undefined && this.#authenticating) return void (this.#held ??= []).push(command);
     if (session === undefined) return this.#refuse(command.id, "credentials_missing");
     switch (command.op) {
       case "sub":
@@ -87,8 +87,8 @@ export class NativeProtocol implements WireProtocol {
   }
 
   #doHeld(): void {
-    const held = this.#held;
-    this.#held = [];
+    const held = this.#held ?? [];
+    this.#held = undefined;
     for (const command of held) if (!this.#peer.ending) this.#do(command);
   }
 

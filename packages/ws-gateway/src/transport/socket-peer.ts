@@ -10,7 +10,7 @@ import { Session, type SessionDeps } from "../channels/session.js";
 import type { GatewayLimits } from "../limits.js";
 import { Allowance } from "./allowance.js";
 import { CLOSE, type CloseReason } from "./close-codes.js";
-import type { ClosingSocket } from "./closing-socket.js";
+import type { ClosingSocket, SocketListener } from "./closing-socket.js";
 import { identify } from "./identify.js";
 import type { PeerState } from "../inspect/inspect-peers.js";
 import { type Flusher, Outbox } from "./outbox.js";
@@ -43,7 +43,7 @@ export interface SocketPeerDeps extends PeerDeps {
   readonly anonymous: Set<Peer>;
 }
 
-export class SocketPeer implements Peer, Sink {
+export class SocketPeer implements Peer, Sink, SocketListener {
   readonly id: string;
   readonly #deps: SocketPeerDeps;
   readonly #ws: ClosingSocket;
@@ -71,12 +71,7 @@ export class SocketPeer implements Peer, Sink {
     this.#allowance = new Allowance(deps.limits.commandsPerSecond, deps.limits.commandsBurst);
     this.#protocol = speak(this);
     deps.anonymous.add(this);
-    ws.on("message", (data, isBinary) => this.#onMessage(data, isBinary));
-    ws.on("ping", () => this.#onControl());
-    ws.on("pong", () => this.#onControl());
-    ws.on("error", () => undefined); // ws closes with the right code by itself (RFC 6455 §7.4.1)
-    ws.on("close", () => this.#onClose());
-    ws.onClosing = () => this.#onClosing();
+    ws.tell(this);
   }
 
   get format(): Format {
@@ -211,25 +206,25 @@ export class SocketPeer implements Peer, Sink {
     }
   }
 
-  #onMessage(data: RawData, isBinary: boolean): void {
+  onMessage(data: RawData, isBinary: boolean): void {
     this.heartbeat();
     if (this.#ending === undefined) this.#protocol.receive(data as Buffer, isBinary);
   }
 
   /** RFC 6455's own pings and pongs: a sign of life, and counted like commands. */
-  #onControl(): void {
+  onControl(): void {
     this.heartbeat();
     if (this.#ending === undefined) this.mayCommand();
   }
 
   /** What is queued goes out before the close frame, whoever closes, and nothing behind it. */
-  #onClosing(): void {
+  onClosing(): void {
     this.#ending ??= "by_peer";
     this.#session?.close();
     this.#outbox.end();
   }
 
-  #onClose(): void {
+  onClose(): void {
     this.#ending ??= "by_peer";
     this.#outbox.discard();
     this.#session?.close();
