@@ -147,7 +147,7 @@ function checkDeliveries(
     if (state === "dead" && healthy.includes(node)) {
       const stalled = stalls.some(({ fromMs, toMs }) => fromMs < end.timeMs && toMs > end.timeMs - STALL_EXCUSES_MS);
       if (stalled) add("deliveries dead after a stall of the nodes' process");
-      else say("healthy_node_dead", where);
+      else say("healthy_node_dead", `${where}: ${nodeStory(index, id, node)}`);
     }
     const answered = new Set(["declined", "rejected", "quoted"]);
     // What the end says was answered stands in the log, sooner or (a quote that was being judged) a little later.
