@@ -51,7 +51,7 @@ export const GATEWAY_LIMITS = {
   aheadMs: 5 * SECOND, // how long a cursor that another process gave out may be ahead of this one
   // the live log
   ringBytesMax: 16 * MIB, // some minutes of events: most reconnects are served without a read
-  ringEventsMax: 16_384, // small events cost their objects, not their bytes
+  ringEventsMax: 16_384, // each has an entry for every channel that it belongs to
   framesBytesMax: 16 * MIB, // of events as they were sent, for whoever comes back: as many as the ring has, in one wire protocol
   tapesBytesMax: 16 * MIB, // of the same, joined for whoever comes back for many of them
   tapeEventsMin: 8, // fewer are queued one by one for less than a joined copy costs

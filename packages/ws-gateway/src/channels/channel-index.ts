@@ -10,7 +10,8 @@ const CHUNK_EVENTS = 1_024; // forgotten together, when the ring has forgotten t
 interface Chunk {
   last: number;
   events: number;
-  readonly byKey: Map<string, SourceMessage[]>;
+  /** Their sequences. */
+  readonly byKey: Map<string, number[]>;
 }
 
 export class ChannelIndex {
@@ -26,13 +27,13 @@ export class ChannelIndex {
     this.#keysOf = keysOf;
   }
 
-  /** Events of the channel behind `seq`, which must not be below the ring's floor. */
-  after(key: string, seq: number): SourceMessage[] {
+  /** Sequences of the channel's events behind `seq`, which must not be below the ring's floor. */
+  after(key: string, seq: number): number[] {
     this.#catchUp();
-    const found: SourceMessage[] = [];
+    const found: number[] = [];
     for (const { last, byKey } of this.#chunks) {
       if (last <= seq) continue;
-      for (const event of byKey.get(key) ?? []) if (event.seq > seq) found.push(event);
+      for (const each of byKey.get(key) ?? []) if (each > seq) found.push(each);
     }
     return found;
   }
@@ -48,19 +49,19 @@ export class ChannelIndex {
     for (const event of this.#ring.after(Math.max(this.#through, floor))) this.#add(event);
   }
 
-  #add(event: SourceMessage): void {
+  #add({ seq, subject }: SourceMessage): void {
     let chunk = this.#chunks.at(-1);
     if (chunk === undefined || chunk.events >= CHUNK_EVENTS) {
       chunk = { last: 0, events: 0, byKey: new Map() };
       this.#chunks.push(chunk);
     }
-    for (const key of this.#keysOf(event.subject)) {
-      const events = chunk.byKey.get(key);
-      if (events === undefined) chunk.byKey.set(key, [event]);
-      else events.push(event);
+    for (const key of this.#keysOf(subject)) {
+      const seqs = chunk.byKey.get(key);
+      if (seqs === undefined) chunk.byKey.set(key, [seq]);
+      else seqs.push(seq);
     }
-    chunk.last = event.seq;
+    chunk.last = seq;
     chunk.events++;
-    this.#through = event.seq;
+    this.#through = seq;
   }
 }

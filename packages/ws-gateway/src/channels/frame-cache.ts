@@ -15,13 +15,14 @@ interface Kept extends Framed {
   readonly format: Format;
 }
 
-const EVENT_OVERHEAD_BYTES = 512; // its entry, and the event itself where the ring has let it go
+const EVENT_OVERHEAD_BYTES = 128; // its entry
 
 export class FrameCache {
   readonly #bytesMax: number;
-  readonly #byEvent = new Map<SourceMessage, Kept[]>();
+  /** By sequence: whoever gives it another stream clears it. */
+  readonly #bySeq = new Map<number, Kept[]>();
   /** In the order of their first frames; a Map's own order costs a walk over all that were deleted. */
-  #events: SourceMessage[] = [];
+  #seqs: number[] = [];
   #start = 0;
   #bytes = 0;
 
@@ -33,9 +34,9 @@ export class FrameCache {
     return this.#bytes;
   }
 
-  find(event: SourceMessage, { key, channel, view }: Route, format: Format): Framed | undefined {
-    return this.#byEvent
-      .get(event)
+  find({ seq }: SourceMessage, { key, channel, view }: Route, format: Format): Framed | undefined {
+    return this.#bySeq
+      .get(seq)
       ?.find(
         (kept) =>
           kept.format === format &&
@@ -45,32 +46,31 @@ export class FrameCache {
       );
   }
 
-  add(event: SourceMessage, route: Route, format: Format, framed: Framed): void {
-    const kept = this.#byEvent.get(event);
+  add({ seq }: SourceMessage, route: Route, format: Format, framed: Framed): void {
+    const kept = this.#bySeq.get(seq);
     if (kept === undefined) {
-      this.#byEvent.set(event, [{ ...framed, route, format }]);
-      this.#events.push(event);
-      this.#bytes += EVENT_OVERHEAD_BYTES + event.data.length;
+      this.#bySeq.set(seq, [{ ...framed, route, format }]);
+      this.#seqs.push(seq);
+      this.#bytes += EVENT_OVERHEAD_BYTES;
     } else kept.push({ ...framed, route, format });
     this.#bytes += framed.frame.length;
     while (this.#bytes > this.#bytesMax) this.#dropOldest();
   }
 
   clear(): void {
-    this.#byEvent.clear();
-    this.#events = [];
+    this.#bySeq.clear();
+    this.#seqs = [];
     this.#start = 0;
     this.#bytes = 0;
   }
 
   #dropOldest(): void {
-    const oldest = this.#events[this.#start]!;
-    this.#events[this.#start++] = undefined as never; // lets the event go before the array is cut
-    this.#bytes -= EVENT_OVERHEAD_BYTES + oldest.data.length;
-    for (const { frame } of this.#byEvent.get(oldest)!) this.#bytes -= frame.length;
-    this.#byEvent.delete(oldest);
-    if (this.#start < 1_024 || this.#start * 2 < this.#events.length) return;
-    this.#events = this.#events.slice(this.#start);
+    const oldest = this.#seqs[this.#start++]!;
+    this.#bytes -= EVENT_OVERHEAD_BYTES;
+    for (const { frame } of this.#bySeq.get(oldest)!) this.#bytes -= frame.length;
+    this.#bySeq.delete(oldest);
+    if (this.#start < 1_024 || this.#start * 2 < this.#seqs.length) return;
+    this.#seqs = this.#seqs.slice(this.#start);
     this.#start = 0;
   }
 }

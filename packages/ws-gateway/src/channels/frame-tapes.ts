@@ -4,6 +4,7 @@
 import type { SourceMessage } from "../log/event-source.js";
 import type { Ring } from "../log/ring.js";
 import type { ChannelIndex } from "./channel-index.js";
+import type { Position } from "./cursor.js";
 import type { Format } from "./format.js";
 import type { Framed } from "./frame-cache.js";
 import type { Route } from "./policy.js";
@@ -35,33 +36,46 @@ export class FrameTapes {
 
   /** What the ring has of the reader's channel behind `seq`, which is not below the ring's floor. */
   after(seq: number, reader: Reader): Iterable<ReplayPart> {
-    const { ring, index, limits } = this.#deps;
+    const { ring, index } = this.#deps;
     if (ring.clearings !== this.#clearings) this.#clear();
-    const missed = index.after(reader.route.key, seq);
-    if (missed.length < limits.tapeEventsMin) return this.#oneByOne(missed, reader);
     const key = keyOf(reader);
     let tape = this.#tapes.get(key);
-    this.#tapes.delete(key);
-    this.#bytes -= tape?.bytes ?? 0;
     // One that begins later, or that the ring cannot carry on: there may be a hole behind its end.
-    if (tape === undefined || tape.from > seq || tape.through < ring.floor)
+    if (tape === undefined || tape.from > seq || tape.through < ring.floor) {
+      const missed = index.after(reader.route.key, seq);
+      if (missed.length < this.#deps.limits.tapeEventsMin) return this.#oneByOne(missed, reader);
+      this.#forget(key);
       tape = new FrameTape(this.#deps, reader, seq);
-    tape.append(index.after(reader.route.key, tape.through));
-    this.#tapes.set(key, tape);
-    this.#bytes += tape.bytes;
-    for (const [other, oldest] of this.#tapes) {
-      if (this.#bytes <= limits.tapesBytesMax) break;
-      this.#tapes.delete(other);
-      this.#bytes -= oldest.bytes;
     }
+    this.#carryOn(key, tape);
     return tape.after(seq);
   }
 
-  *#oneByOne(events: readonly SourceMessage[], { route, format, filter }: Reader): Generator<ReplayPart> {
-    for (const last of events) {
-      const { type, frame } = this.#deps.framed(route, format, last);
-      yield { bytes: filter.passes(() => type) ? frame : NOTHING, last };
+  *#oneByOne(seqs: readonly number[], { route, format, filter }: Reader): Generator<ReplayPart> {
+    const { ring, framed } = this.#deps;
+    for (const seq of seqs) {
+      const event = ring.at(seq)!;
+      const { type, frame } = framed(route, format, event);
+      yield { bytes: filter.passes(() => type) ? frame : NOTHING, last: { seq, time: event.time } };
     }
+  }
+
+  /** To the ring's end; it is the one used last. */
+  #carryOn(key: string, tape: FrameTape): void {
+    const { limits } = this.#deps;
+    this.#forget(key);
+    tape.carryOn();
+    this.#tapes.set(key, tape);
+    this.#bytes += tape.bytes;
+    for (const oldest of this.#tapes.keys()) {
+      if (this.#bytes <= limits.tapesBytesMax) break;
+      this.#forget(oldest);
+    }
+  }
+
+  #forget(key: string): void {
+    this.#bytes -= this.#tapes.get(key)?.bytes ?? 0;
+    this.#tapes.delete(key);
   }
 
   /** The stream may have begun anew, and cursors are bound to another epoch then. */
@@ -98,20 +112,21 @@ class FrameTape {
     this.through = from;
   }
 
-  /** All of the channel behind `through`. */
-  append(events: readonly SourceMessage[]): void {
+  /** The rest of the channel that the ring has. */
+  carryOn(): void {
+    const { ring, index, limits, framed } = this.#deps;
     const { route, format, filter } = this.#reader;
-    for (const event of events) {
-      const { type, frame } = this.#deps.framed(route, format, event);
+    for (const seq of index.after(route.key, this.through)) {
+      const event = ring.at(seq)!;
+      const { type, frame } = framed(route, format, event);
       let block = this.#blocks.at(-1);
-      if (block === undefined || block.bytes >= partBytesMax(this.#deps.limits))
-        this.#blocks.push((block = new Block()));
+      if (block === undefined || block.bytes >= partBytesMax(limits)) this.#blocks.push((block = new Block()));
       const passes = filter.passes(() => type);
       block.push(event, passes ? frame : NOTHING);
       this.bytes += EVENT_OVERHEAD_BYTES + (passes ? frame.length : 0);
-      this.through = event.seq;
+      this.through = seq;
     }
-    this.#forgetUpTo(this.#deps.ring.floor);
+    this.#forgetUpTo(ring.floor);
   }
 
   /** Whoever comes from there reads the record. */
@@ -135,18 +150,18 @@ const NOTHING = Buffer.alloc(0); // of an event that the filter does not pass
 
 class Block {
   bytes = 0;
-  last!: SourceMessage;
+  last: Position = { seq: 0, time: 0 };
   readonly #seqs: number[] = [];
   readonly #starts: number[] = [];
   /** One, once it was asked for; those that came since behind it. */
   #frames: Buffer[] = [];
 
-  push(event: SourceMessage, frame: Buffer): void {
-    this.#seqs.push(event.seq);
+  push({ seq, time }: SourceMessage, frame: Buffer): void {
+    this.#seqs.push(seq);
     this.#starts.push(this.bytes);
     this.#frames.push(frame);
     this.bytes += frame.length;
-    this.last = event;
+    this.last = { seq, time };
   }
 
   /** With what its events cost beside their bytes. */
@@ -156,7 +171,18 @@ class Block {
 
   after(seq: number): Buffer {
     if (this.#frames.length > 1) this.#frames = [Buffer.concat(this.#frames)];
-    const first = this.#seqs.findIndex((each) => each > seq);
-    return first <= 0 ? this.#frames[0]! : this.#frames[0]!.subarray(this.#starts[first]);
+    const first = this.#firstBehind(seq);
+    return first === 0 ? this.#frames[0]! : this.#frames[0]!.subarray(this.#starts[first]);
+  }
+
+  /** By halves: the index of the first event behind `seq`, which is before the last. */
+  #firstBehind(seq: number): number {
+    let low = 0;
+    for (let high = this.#seqs.length - 1; low < high;) {
+      const middle = (low + high) >> 1;
+      if (this.#seqs[middle]! > seq) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 }

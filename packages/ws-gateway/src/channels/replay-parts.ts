@@ -2,6 +2,7 @@
 // live as long as the page is kept.
 
 import type { SourceMessage } from "../log/event-source.js";
+import type { Position } from "./cursor.js";
 import type { EventFilter } from "./event-filter.js";
 import type { Format } from "./format.js";
 import type { Framed } from "./frame-cache.js";
@@ -10,8 +11,8 @@ import type { Route } from "./policy.js";
 export interface ReplayPart {
   /** Whole frames, one behind the other; none where the filter passes none of its events. */
   readonly bytes: Buffer;
-  /** Of the part's events. */
-  readonly last: SourceMessage;
+  /** Of the part's last event. */
+  readonly last: Position;
 }
 
 export interface PartLimits {
@@ -69,11 +70,11 @@ export class ReplayParts {
   *#make(events: readonly SourceMessage[], { route, format, filter }: Reader): Generator<ReplayPart> {
     let frames: Buffer[] = [];
     let bytes = 0;
-    for (const [index, last] of events.entries()) {
-      const { type, frame } = this.#framed(route, format, last);
+    for (const [index, event] of events.entries()) {
+      const { type, frame } = this.#framed(route, format, event);
       if (filter.passes(() => type)) bytes += frames[frames.push(frame) - 1]!.length;
       if (bytes < this.#partBytesMax && index < events.length - 1) continue;
-      yield { bytes: Buffer.concat(frames), last };
+      yield { bytes: Buffer.concat(frames), last: { seq: event.seq, time: event.time } };
       frames = [];
       bytes = 0;
     }

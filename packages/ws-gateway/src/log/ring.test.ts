@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import type { SourceMessage } from "./event-source.js";
 import { Ring } from "./ring.js";
 
 const event = (seq: number, bytes = 10) => ({
@@ -26,6 +27,44 @@ describe("the ring", () => {
     expect(ring.size).toBe(100);
     expect(ring.floor).toBe(9_900);
     expect(sequences(ring, 9_998)).toEqual([9_999, 10_000]);
+  });
+
+  test("gives each event as it came, from any of its slabs", () => {
+    const ring = new Ring({ bytesMax: 3e6, eventsMax: 5_000 });
+    const events = Array.from({ length: 4_000 }, (_, index) => ({
+      seq: index + 1,
+      time: 1_700_000_000_000 + index,
+      subject: `rt.größe.${index}`,
+      data: Buffer.from(`${index} `.repeat(index % 400)),
+    }));
+    for (const each of events) {
+      const data = Buffer.from(each.data);
+      ring.push({ ...each, data });
+      data.fill(0); // the chunk that it came in is used again
+    }
+    const { floor } = ring;
+    expect(floor).toBeGreaterThan(0);
+    const shown = (some: Iterable<SourceMessage>) =>
+      [...some].map(({ data, ...place }) => ({ ...place, data: Buffer.from(data).toString() }));
+    expect(shown(ring.after(floor))).toEqual(shown(events.slice(floor)));
+    expect(shown(ring.newestFirst())).toEqual(shown(events.slice(floor).toReversed()));
+    expect(ring.at(floor)).toBeUndefined();
+    expect(ring.at(4_001)).toBeUndefined();
+  });
+
+  test("what it gave stays as it was when its memory is used again", () => {
+    const ring = new Ring({ bytesMax: 1e6, eventsMax: 1_100 });
+    ring.push(event(1));
+    const first = ring.at(1)!;
+    for (let seq = 2; seq <= 5_000; seq++) ring.push({ ...event(seq), data: new Uint8Array(10).fill(seq % 256) });
+    expect(first).toEqual({ ...event(1), data: Buffer.alloc(10) });
+    expect(ring.at(5_000)!.data).toEqual(Buffer.alloc(10, 5_000 % 256));
+  });
+
+  test("holds an event that is larger than a slab", () => {
+    const ring = new Ring({ bytesMax: 8e6, eventsMax: 10 });
+    for (let seq = 1; seq <= 5; seq++) ring.push(event(seq, seq % 2 === 0 ? 1_000_000 : 10));
+    expect([...ring.after(0)].map(({ data }) => data.length)).toEqual([10, 1_000_000, 10, 1_000_000, 10]);
   });
 
   test("stays within its bytes, even for one event that is larger", () => {
