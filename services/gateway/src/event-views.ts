@@ -1,13 +1,14 @@
 // An event as a socket carries it, by the view that the role has (rights.ts).
 
-import { type Event, type EventData, publicEvent } from "@outcry/protocol";
+import { type Event, type EventData, publicEventJson } from "@outcry/protocol";
 import type { RenderedEvent } from "@outcry/ws-gateway";
 import type { View } from "./rights.js";
 
 /** Throws for what is no event; the engine then says that there was one. */
 export function renderEvent(view: string, data: Uint8Array): RenderedEvent {
-  const event = VIEWS[view as View](publicEvent(data));
-  return { type: event.type, json: JSON.stringify(event) };
+  const { event, json } = publicEventJson(data);
+  const seen = VIEWS[view as View](event);
+  return { type: event.type, json: seen === event ? json : JSON.stringify(seen) };
 }
 
 const VIEWS: Readonly<Record<View, (event: Event) => Event>> = { full: (event) => event, buyer: forBuyer };
