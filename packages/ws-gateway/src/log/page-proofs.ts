@@ -1,21 +1,18 @@
 // Whether a page that was read is whole: its start may have been trimmed, which a read jumps over silently, and a stream that was made
-// anew answers with its own sequences. Two reads answer that for all pages that wait: what is behind the first of them is there, too, and
-// if the head that was known before the first of these pages was read is still in the stream, none of them was read from another one.
+// anew answers with its own sequences. One look at the stream, begun behind the page, answers both, for all pages that wait.
 
 import { OutcryError } from "@outcry/protocol";
-import type { GatewayLimits } from "../limits.js";
-import type { EventSource, SourceMessage } from "./event-source.js";
+import type { EventSource } from "./event-source.js";
 import type { LiveLog } from "./live-log.js";
 
 export interface PageProofsDeps {
-  readonly source: EventSource;
+  readonly source: Pick<EventSource, "head">;
   readonly liveLog: LiveLog;
-  readonly limits: GatewayLimits;
 }
 
 /** What was heard before a page was read. A head of later may be of a stream that was made anew meanwhile and has caught up. */
 export interface HeardHead {
-  readonly order: number;
+  readonly epoch: string;
   readonly generation: number;
   readonly seq: number;
   readonly time: number;
@@ -23,7 +20,7 @@ export interface HeardHead {
 
 interface Waiting {
   readonly seq: number;
-  readonly head: HeardHead;
+  readonly heard: HeardHead;
   readonly resolve: (isThere: boolean) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -32,7 +29,6 @@ export class PageProofs {
   readonly #deps: PageProofsDeps;
   #waiting: Waiting[] = [];
   #running = false;
-  #order = 0;
 
   constructor(deps: PageProofsDeps) {
     this.#deps = deps;
@@ -40,13 +36,13 @@ export class PageProofs {
 
   /** To be asked before the page is read. */
   heardHead(): HeardHead {
-    const { generation, last: seq, lastTime: time } = this.#deps.liveLog;
-    return { order: this.#order++, generation, seq, time };
+    const { epoch, generation, last: seq, lastTime: time } = this.#deps.liveLog;
+    return { epoch, generation, seq, time };
   }
 
-  /** By reads that begin after the call: false when `seq` is not there any more. Rejects when this is not the stream that was heard. */
-  isThere(seq: number, head: HeardHead): Promise<boolean> {
-    const answer = new Promise<boolean>((resolve, reject) => this.#waiting.push({ seq, head, resolve, reject }));
+  /** By a look that begins after the call: false when `seq` is not there any more. Rejects when this is not the stream that was heard. */
+  isThere(seq: number, heard: HeardHead): Promise<boolean> {
+    const answer = new Promise<boolean>((resolve, reject) => this.#waiting.push({ seq, heard, resolve, reject }));
     if (!this.#running) void this.#run();
     return answer;
   }
@@ -66,29 +62,14 @@ export class PageProofs {
   }
 
   async #prove(waiting: readonly Waiting[]): Promise<void> {
-    const { liveLog } = this.#deps;
-    const known = waiting.filter(({ head }) => head.generation === liveLog.generation);
-    for (const { head, reject } of waiting) if (head.generation !== liveLog.generation) reject(anotherStream());
-    if (known.length === 0) return;
-    const { head } = known.reduce((one, other) => (one.head.order < other.head.order ? one : other));
-    const lowest = Math.min(...known.map(({ seq }) => seq));
-    const first = await this.#messageAt(lowest);
-    const last = await this.#messageAt(head.seq); // behind it: what was read before was of this stream, too
-    if (last?.time !== head.time) {
-      liveLog.check();
-      throw anotherStream();
+    const { liveLog, source } = this.#deps;
+    const { epoch, firstSeq, lastSeq } = await source.head();
+    for (const { seq, heard, resolve, reject } of waiting) {
+      const isSame = heard.epoch === epoch && heard.seq <= lastSeq;
+      if (isSame && heard.generation === liveLog.generation) resolve(firstSeq <= seq);
+      else reject(anotherStream());
+      if (!isSame) liveLog.check();
     }
-    for (const each of known) {
-      if (first !== undefined) each.resolve(true);
-      else if (each.seq === lowest) each.resolve(false);
-      else this.#waiting.push(each); // the next round knows
-    }
-  }
-
-  async #messageAt(seq: number): Promise<SourceMessage | undefined> {
-    const { source, limits } = this.#deps;
-    const { messages } = await source.read({ seq, batch: 1, bytesMax: limits.replayBytesMax });
-    return messages[0]?.seq === seq ? messages[0] : undefined;
   }
 }
 

@@ -3,9 +3,11 @@
 // with few different cursors).
 
 import type { Position } from "../channels/cursor.js";
-import type { SourceMessage } from "./event-source.js";
 import { Gate } from "./gate.js";
-import { PageProofs, type PageProofsDeps } from "./page-proofs.js";
+import type { GatewayLimits } from "../limits.js";
+import type { EventSource, SourceMessage } from "./event-source.js";
+import type { LiveLog } from "./live-log.js";
+import { PageProofs } from "./page-proofs.js";
 
 export type ReplayPage =
   /** Every event of the channel behind the position, up to `through`. */
@@ -20,9 +22,15 @@ interface Kept {
   timer: NodeJS.Timeout | undefined;
 }
 
+export interface ReplayPagesDeps {
+  readonly source: EventSource;
+  readonly liveLog: LiveLog;
+  readonly limits: GatewayLimits;
+}
+
 export class ReplayPages {
   readonly counters = { read: 0, shared: 0 };
-  readonly #deps: PageProofsDeps;
+  readonly #deps: ReplayPagesDeps;
   readonly #proofs: PageProofs;
   readonly #gate: Gate;
   /** The oldest first. */
@@ -30,7 +38,7 @@ export class ReplayPages {
   #generation = 0;
   #bytes = 0;
 
-  constructor(deps: PageProofsDeps) {
+  constructor(deps: ReplayPagesDeps) {
     this.#deps = deps;
     this.#proofs = new PageProofs(deps);
     this.#gate = new Gate(deps.limits.replaysMax);
