@@ -64,8 +64,8 @@ export class HistoryReader implements Sink {
     const announce = (opened: Opened) => {
       if (this.#session === session) this.#onOpened(opened);
     };
-    const options = this.cursor === undefined ? { from: "start" as const, announce } : { announce };
-    return session.subscribe(this.channel, this.cursor, options);
+    const wanted = this.cursor === undefined ? { from: "start" as const } : { cursor: this.cursor };
+    return session.subscribe(this.channel, wanted, announce);
   }
 
   /** What is on its way is lost to it. */

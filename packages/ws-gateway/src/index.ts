@@ -37,7 +37,7 @@ export type {
   Route,
   Routed,
 } from "./channels/policy.js";
-export type { Session, SubscribeOptions, SubscribeResult } from "./channels/session.js";
+export type { Session, SubscribeResult } from "./channels/session.js";
 export type { GapReason } from "./channels/beginning.js";
 export type { Opened } from "./channels/subscribe.js";
 export { httpServerOptions } from "./transport/http-server.js";

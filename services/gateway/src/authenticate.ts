@@ -3,7 +3,7 @@
 import { type Clock, isId } from "@outcry/protocol";
 import { type SeenSignatures, verifyToken } from "@outcry/signing";
 import type { Authenticated } from "@outcry/ws-gateway";
-import type { AccessIndex } from "./access-index.js";
+import type { AccessIndex, ApiKey } from "./access-index.js";
 import type { GatewayPrincipal } from "./principal.js";
 
 export const TOKEN_AUDIENCE = "outcry-gateway";
@@ -24,7 +24,15 @@ const INVALID = { kind: "refused", code: "credentials_invalid" } as const;
 async function byApiKey({ access }: AuthenticateDeps, secret: string): Promise<Authenticated<GatewayPrincipal>> {
   const key = await access.findApiKey(secret);
   if (key === undefined) return INVALID;
-  const { id, role, backend_id: backendId } = key;
+  const known = ofKeys.get(key) ?? ofKey(key);
+  if (known.kind === "ok") ofKeys.set(key, known);
+  return known;
+}
+
+/** One for all connections with a key. */
+const ofKeys = new WeakMap<ApiKey, Authenticated<GatewayPrincipal>>();
+
+function ofKey({ id, role, backend_id: backendId }: ApiKey): Authenticated<GatewayPrincipal> {
   if (role !== "backend") return { kind: "ok", principal: { id: `key:${id}`, role, credential: id } };
   if (backendId === undefined) return INVALID;
   return { kind: "ok", principal: { id: `key:${id}`, role, credential: id, backendId } };

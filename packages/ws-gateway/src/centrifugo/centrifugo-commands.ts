@@ -95,9 +95,8 @@ function toSubscribe(id: number, channel: string, body: JsonObject): CentrifugoC
   if (typeof recover !== "boolean" || typeof offset !== "number" || typeof epoch !== "string") return undefined;
   if (typeof flag !== "number") return undefined;
   // What this protocol has no word for stands in the subscription's own data.
-  const wanted = readWanted({
+  const wanted = readWanted(recover ? `${epoch}:${offset}` : undefined, {
     ...(isObject(data) ? data : {}),
-    cursor: recover ? `${epoch}:${offset}` : undefined,
     presence: joinLeave === true ? true : undefined,
   });
   if (typeof wanted === "string") return undefined;

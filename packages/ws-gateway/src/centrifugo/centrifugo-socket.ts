@@ -114,16 +114,13 @@ class CentrifugoSocket implements WireProtocol {
   }
 
   async #subscribe(session: Session, command: CentrifugoCommand & { kind: "subscribe" }): Promise<void> {
-    const { id, channel, rejectUnrecovered } = command;
-    const { cursor, ...more } = command.wanted;
+    const { id, channel, wanted, rejectUnrecovered } = command;
     const rejects = (opened: Opened): boolean => rejectUnrecovered && opened.recovered === false;
-    const result = await session.subscribe(channel, cursor, {
-      ...more,
-      announce: (opened) =>
-        this.#peer.reply(
-          rejects(opened) ? errorFrame(id, UNRECOVERABLE) : replyFrame(id, "subscribe", subscribed(opened)),
-        ),
-    });
+    const result = await session.subscribe(channel, wanted, (opened) =>
+      this.#peer.reply(
+        rejects(opened) ? errorFrame(id, UNRECOVERABLE) : replyFrame(id, "subscribe", subscribed(opened)),
+      ),
+    );
     if (result.kind === "refused") this.#refuse(id, result.code, result.detail);
     if (result.kind === "closed") this.#refuse(id, "frame_invalid", "replaced or ended before it was open");
     if (result.kind === "subscribed" && rejects(result)) session.unsubscribe(channel);

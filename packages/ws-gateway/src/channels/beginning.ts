@@ -9,9 +9,7 @@ import { eventsSince, type LookedFor, newestEvents } from "../log/look-back.js";
 import type { ReplayPages } from "../log/replay.js";
 import type { ChannelHub } from "./channel-hub.js";
 import type { Position } from "./cursor.js";
-import type { EventFilter } from "./event-filter.js";
-import type { Format } from "./format.js";
-import type { Route } from "./policy.js";
+import type { Reader } from "./replay-parts.js";
 import type { Wanted } from "./wanted.js";
 
 export interface BeginningDeps {
@@ -20,14 +18,6 @@ export interface BeginningDeps {
   readonly hub: ChannelHub;
   readonly pages: ReplayPages;
   readonly limits: GatewayLimits;
-}
-
-/** Who subscribes to what. */
-export interface Seat {
-  readonly route: Route;
-  readonly format: Format;
-  readonly wanted: Wanted;
-  readonly filter: EventFilter;
 }
 
 /** `ahead`: the cursor is beyond the stream's own head. */
@@ -40,12 +30,12 @@ export type Beginning =
   | { readonly kind: "refused"; readonly code: "cursor_invalid" };
 
 /** Rejects with a temporary error while the record cannot be read, or this process is behind it. */
-export async function findBeginning(deps: BeginningDeps, seat: Seat): Promise<Beginning> {
-  const { cursor, from, rewind, mode } = seat.wanted;
-  const behind = cursor === undefined ? undefined : await behindCursor(deps, seat, cursor);
+export async function findBeginning(deps: BeginningDeps, reader: Reader, wanted: Wanted): Promise<Beginning> {
+  const { cursor, from, rewind, mode } = wanted;
+  const behind = cursor === undefined ? undefined : await behindCursor(deps, reader, cursor);
   if (behind !== undefined && behind.kind !== "position") return behind;
   if (mode === "latest") {
-    const latest = await latestPosition(deps, seat);
+    const latest = await latestPosition(deps, reader);
     const position = behind !== undefined && latest.seq < behind.position.seq ? behind.position : latest;
     return { kind: "position", position, goesOn: true };
   }
@@ -54,25 +44,25 @@ export async function findBeginning(deps: BeginningDeps, seat: Seat): Promise<Be
   if (rewind === undefined) return { kind: "head" };
   const found = await deps.pages.run(async () =>
     "count" in rewind
-      ? newestEvents(deps, await lookedFor(deps, seat), rewind.count)
+      ? newestEvents(deps, await lookedFor(deps, reader), rewind.count)
       : eventsSince(deps, Math.max(0, deps.liveLog.lastTime - rewind.ms)),
   );
   return { kind: "position", ...found, goesOn: true };
 }
 
 /** Behind which the newest event alone follows. */
-export async function latestPosition(deps: BeginningDeps, seat: Seat): Promise<Position> {
-  const wanted = await lookedFor(deps, seat);
+export async function latestPosition(deps: BeginningDeps, reader: Reader): Promise<Position> {
+  const wanted = await lookedFor(deps, reader);
   return (await deps.pages.run(() => newestEvents(deps, wanted, 1))).position;
 }
 
-async function lookedFor({ hub }: BeginningDeps, { route, filter }: Seat): Promise<LookedFor> {
+async function lookedFor({ hub }: BeginningDeps, { route, filter }: Reader): Promise<LookedFor> {
   const counts = (event: SourceMessage): boolean =>
     hub.concerns(route, event.subject) && filter.passes(() => hub.render(route, event).type);
   return { filter: await route.replayFilter(), counts };
 }
 
-async function behindCursor(deps: BeginningDeps, { route, format }: Seat, cursor: string): Promise<Beginning> {
+async function behindCursor(deps: BeginningDeps, { route, format }: Reader, cursor: string): Promise<Beginning> {
   const { hub, liveLog, pages, source, limits } = deps;
   const read = hub.cursorsOf(format).read(hub.scope(route), cursor);
   if (read.kind === "invalid") return { kind: "refused", code: "cursor_invalid" };

@@ -63,11 +63,14 @@ export class ChannelHub {
     return this.#byKey.size;
   }
 
-  /** Adds a member in the tick in which it is whole. */
-  join(route: Route, member: Member): void {
+  /** Adds a member in the tick in which it is whole. Returns its route; members that may do the same have the same one. */
+  join(route: Route, member: Member): Route {
     const group = this.#find(route, member) ?? this.#make(route, member);
     group.members.add(member);
     member.group = group;
+    const { route: shared } = group;
+    if (shared.member === route.member && shared.seesPresence === route.seesPresence) return shared;
+    return { ...route, channel: shared.channel };
   }
 
   leave(member: Member): void {
@@ -201,7 +204,8 @@ export class ChannelHub {
 
   #make(route: Route, { sink, filter }: Member): Group {
     const group: Group = {
-      route,
+      // A name that was cut out of a client's command would hold all of it, the token too.
+      route: { ...route, channel: Buffer.from(route.channel).toString() },
       format: sink.format,
       filter,
       members: new Set(),

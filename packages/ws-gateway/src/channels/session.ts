@@ -7,8 +7,10 @@ import { type ChannelCommand, type CommandReply, isCommandName } from "./command
 import type { Sink } from "./format.js";
 import type { GatewayObserver } from "../observer.js";
 import type { Policy, Principal, Route } from "./policy.js";
-import { type Opened, type SubscribeDeps, Subscription } from "./subscribe.js";
-import type { Wanted } from "./wanted.js";
+import { type Announce, type Opened, type SubscribeDeps, Subscription } from "./subscribe.js";
+import { NOTHING_MORE, type Wanted } from "./wanted.js";
+
+const NOBODY = (): void => undefined;
 
 export interface SessionDeps extends SubscribeDeps, AttendanceDeps {
   readonly policy: Policy;
@@ -21,16 +23,12 @@ export type SubscribeResult =
   /** Replaced or ended before it was open. */
   | { readonly kind: "closed" };
 
-export interface SubscribeOptions extends Omit<Wanted, "cursor"> {
-  /** Runs before the first event is in the sink. */
-  readonly announce?: (opened: Opened) => void;
-}
-
 export class Session {
   principal: Principal;
   readonly #deps: SessionDeps;
   readonly #sink: Sink;
-  readonly #subscriptions = new Map<string, Subscription>();
+  /** Most connections have one or a few, for which a Map is a waste. */
+  readonly #subscriptions: Subscription[] = [];
   /** Made when it is first needed: most connections only read. */
   #attendance: Attendance | undefined;
   /** That wait for their answer. */
@@ -43,55 +41,52 @@ export class Session {
   }
 
   get channels(): string[] {
-    return [...this.#subscriptions.keys()];
+    return this.#subscriptions.map(({ channel }) => channel);
   }
 
   /** For operators. */
   inspect(): SubscriptionView[] {
-    return [...this.#subscriptions].map(([channel, subscription]) => ({ channel, ...subscription.progress }));
+    return this.#subscriptions.map(({ channel, progress }) => ({ channel, ...progress }));
   }
 
   /** Checks permission, replays what came after the cursor, goes live. On a channel that is open already it begins anew. */
-  async subscribe(channel: string, cursor?: string, options: SubscribeOptions = {}): Promise<SubscribeResult> {
-    const { announce, ...wanted } = options;
-    const before = this.#subscriptions.get(channel);
+  async subscribe(
+    channel: string,
+    wanted: Wanted = NOTHING_MORE,
+    announce: Announce = NOBODY,
+  ): Promise<SubscribeResult> {
     const { subscriptionsMax, channelCharsMax } = this.#deps.limits;
-    if (before === undefined && this.#subscriptions.size >= subscriptionsMax)
+    const before = this.#find(channel);
+    if (before === undefined && this.#subscriptions.length >= subscriptionsMax)
       return { kind: "refused", code: "subscription_limit" };
     if (channel.length > channelCharsMax) return { kind: "refused", code: "channel_invalid" };
-    before?.close();
-    const subscription = new Subscription(
-      this.#deps,
-      this.#sink,
-      cursor === undefined ? wanted : { ...wanted, cursor },
-    );
-    this.#subscriptions.set(channel, subscription);
-    const result = await this.#open(subscription, channel, announce, wanted);
-    if (result.kind === "refused" && this.#subscriptions.get(channel) === subscription) this.unsubscribe(channel);
+    this.#remove(before);
+    const subscription = new Subscription(this.#deps, this.#sink, channel, wanted);
+    this.#subscriptions.push(subscription);
+    const result = await this.#open(subscription, channel, wanted, announce);
+    if (result.kind === "refused" && this.#subscriptions.includes(subscription)) this.unsubscribe(channel);
     return result;
   }
 
   /** Replays what came after the cursor, or says `recovered: false` and why; then live. */
-  resume(channel: string, cursor: string, options: Pick<SubscribeOptions, "announce"> = {}): Promise<SubscribeResult> {
-    return this.subscribe(channel, cursor, options);
+  resume(channel: string, cursor: string, announce?: Announce): Promise<SubscribeResult> {
+    return this.subscribe(channel, { cursor }, announce);
   }
 
   /** False when it was not subscribed. */
   unsubscribe(channel: string): boolean {
     this.#attendance?.leave(channel);
-    this.#subscriptions.get(channel)?.close();
-    return this.#subscriptions.delete(channel);
+    return this.#remove(this.#find(channel));
   }
 
   /** Moves the cursors of quiet channels to the head. */
   advance(): void {
-    for (const subscription of this.#subscriptions.values()) subscription.advance();
+    for (const subscription of this.#subscriptions) subscription.advance();
   }
 
   /** True when a subscription has been catching up for longer than allowed. */
   lagsSince(time: number): boolean {
-    for (const { behindSince } of this.#subscriptions.values())
-      if (behindSince !== undefined && behindSince < time) return true;
+    for (const { behindSince } of this.#subscriptions) if (behindSince !== undefined && behindSince < time) return true;
     return false;
   }
 
@@ -130,7 +125,7 @@ export class Session {
   /** What the service behind the channel's kind answers. */
   async command(channel: string, command: ChannelCommand): Promise<CommandReply> {
     const { policy, limits } = this.#deps;
-    const route = this.#subscriptions.get(channel)?.route;
+    const route = this.#find(channel)?.route;
     if (route === undefined) return NOT_SUBSCRIBED;
     if (policy.command === undefined || !isCommandName(command.name))
       return { kind: "refused", code: "frame_invalid", detail: "this channel takes no such command" };
@@ -153,15 +148,25 @@ export class Session {
   /** The connection is gone. */
   close(): void {
     this.#attendance?.end();
-    for (const subscription of this.#subscriptions.values()) subscription.close();
-    this.#subscriptions.clear();
+    for (const subscription of this.#subscriptions.splice(0)) subscription.close();
+  }
+
+  #find(channel: string): Subscription | undefined {
+    return this.#subscriptions.find((subscription) => subscription.channel === channel);
+  }
+
+  #remove(subscription: Subscription | undefined): boolean {
+    if (subscription === undefined) return false;
+    subscription.close();
+    this.#subscriptions.splice(this.#subscriptions.indexOf(subscription), 1);
+    return true;
   }
 
   async #open(
     subscription: Subscription,
     channel: string,
-    announce: SubscribeOptions["announce"],
     wanted: Wanted,
+    announce: Announce,
   ): Promise<SubscribeResult> {
     try {
       const routed = await this.#deps.policy.route(this.principal, channel);
@@ -172,7 +177,7 @@ export class Session {
         (wanted.track !== undefined && route.member === undefined)
       )
         return { kind: "refused", code: "permission_denied", detail: "presence is not open to you here" };
-      const outcome = await subscription.open(route, (opened) => announce?.(opened));
+      const outcome = await subscription.open(route, wanted, announce);
       if (outcome.kind === "opened") this.#begin(route, wanted);
       if (outcome.kind === "opened" && outcome.recovered !== undefined) this.#deps.observer?.resumed(outcome.recovered);
       return outcome.kind === "opened" ? { ...outcome, kind: "subscribed" } : outcome;
@@ -188,12 +193,12 @@ export class Session {
   }
 
   #takeRights(route: Route): void {
-    this.#subscriptions.get(route.channel)?.takeRights(route);
+    this.#find(route.channel)?.takeRights(route);
     this.#attendance?.renew(route);
   }
 
   #attend<T>(channel: string, what: (attendance: Attendance, route: Route) => T): T | Refused {
-    const route = this.#subscriptions.get(channel)?.route;
+    const route = this.#find(channel)?.route;
     return route === undefined ? NOT_SUBSCRIBED : what(this.#attendanceOf(), route);
   }
 

@@ -7,14 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { SourceMessage } from "../log/event-source.js";
 import type { ResetReason } from "../log/live-log.js";
 import type { ReplayPage } from "../log/replay.js";
-import {
-  type Beginning,
-  type BeginningDeps,
-  findBeginning,
-  type GapReason,
-  latestPosition,
-  type Seat,
-} from "./beginning.js";
+import { type Beginning, type BeginningDeps, findBeginning, type GapReason, latestPosition } from "./beginning.js";
 import type { Group, Member } from "./channel-hub.js";
 import type { Position } from "./cursor.js";
 import { EventFilter } from "./event-filter.js";
@@ -44,31 +37,37 @@ export type OpenOutcome =
   /** Closed by its owner meanwhile. */
   | { readonly kind: "closed" };
 
-type Announce = (opened: Opened) => void;
+/** Runs before the first event is in the sink. */
+export type Announce = (opened: Opened) => void;
 type Tell = (cursor: Position, gap?: { recovered: boolean; reason?: GapReason }) => void;
 
+const BEGINNING: Position = { seq: 0, time: 0 };
+
 export class Subscription implements Member {
+  /** Its name. */
+  channel: string;
   readonly sink: Sink;
   readonly filter: EventFilter;
   group: Group | undefined;
   /** Since when it has been catching up after having been live, by `performance.now()`. */
   behindSince: number | undefined;
   readonly #deps: SubscribeDeps;
-  readonly #wanted: Wanted;
+  readonly #latestOnly: boolean;
   #route: Route | undefined;
   /** While not live: everything up to here is in the sink. */
-  #position: Position = { seq: 0, time: 0 };
+  #position: Position = BEGINNING;
   #generation = 0;
   #owed: ResetReason | undefined;
   #toldSeq = 0;
   #opened = false;
   #closed = false;
 
-  constructor(deps: SubscribeDeps, sink: Sink, wanted: Wanted) {
+  constructor(deps: SubscribeDeps, sink: Sink, channel: string, { mode, types }: Wanted) {
     this.#deps = deps;
+    this.channel = channel;
     this.sink = sink;
-    this.#wanted = wanted;
-    this.filter = EventFilter.of(wanted.types);
+    this.#latestOnly = mode === "latest";
+    this.filter = EventFilter.of(types);
   }
 
   /** Undefined until it is known to be allowed. */
@@ -94,12 +93,12 @@ export class Subscription implements Member {
   }
 
   /** `announce` runs once, before the first event. Rejects with a temporary error while the record cannot be read. */
-  async open(route: Route, announce: Announce): Promise<OpenOutcome> {
+  async open(route: Route, wanted: Wanted, announce: Announce): Promise<OpenOutcome> {
     this.#route = route;
     let outcome: OpenOutcome = { kind: "closed" };
     const tell: Tell = (cursor, gap) => {
       // The latest event is a state: there is nothing to be recovered before it.
-      const recovery = this.#wanted.mode === "latest" ? undefined : gap;
+      const recovery = this.#latestOnly ? undefined : gap;
       const opened = {
         channel: route.channel,
         cursor: this.#deps.hub.cursor(route, this.sink.format, cursor),
@@ -110,7 +109,7 @@ export class Subscription implements Member {
       announce(opened);
     };
     this.#generation = this.#deps.liveLog.generation;
-    const begin = await findBeginning(this.#deps, this.#seat(route));
+    const begin = await findBeginning(this.#deps, this.#reader, wanted);
     if (this.#closed) return outcome;
     if (begin.kind === "refused") return begin;
     if (begin.kind === "head") this.#goLive(() => tell(this.#head, begin.gap));
@@ -185,7 +184,7 @@ export class Subscription implements Member {
     const { liveLog } = this.#deps;
     if (this.#generation !== liveLog.generation) this.#owed ??= "epoch";
     if (this.#owed !== undefined) return this.#payReset(this.#owed);
-    if (this.#wanted.mode === "latest") await this.#passOver();
+    if (this.#latestOnly) await this.#passOver();
     if (this.#position.seq >= liveLog.ring.floor) return this.#handOver();
     const page = await this.#page();
     if (this.#closed || this.#generation !== liveLog.generation) return false;
@@ -194,13 +193,9 @@ export class Subscription implements Member {
     return false;
   }
 
-  #seat(route: Route): Seat {
-    return { route, format: this.sink.format, wanted: this.#wanted, filter: this.filter };
-  }
-
   /** All but the newest event of what was not taken in time. */
   async #passOver(): Promise<void> {
-    const latest = await latestPosition(this.#deps, this.#seat(this.#route!));
+    const latest = await latestPosition(this.#deps, this.#reader);
     if (latest.seq > this.#position.seq) this.#position = latest;
   }
 
@@ -258,7 +253,9 @@ export class Subscription implements Member {
     tell();
     this.#toldSeq = this.#head.seq;
     this.behindSince = undefined;
-    this.#deps.hub.join(this.#route!, this);
+    this.#position = BEGINNING;
+    this.#route = this.#deps.hub.join(this.#route!, this);
+    this.channel = this.#route.channel;
   }
 
   get #head(): Position {

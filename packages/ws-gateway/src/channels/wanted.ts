@@ -6,26 +6,27 @@ import { GATEWAY_LIMITS } from "../limits.js";
 
 export interface Wanted {
   /** Everything behind it. It goes before the other ways to begin, which are for the first time. */
-  readonly cursor?: string;
+  readonly cursor?: string | undefined;
   /** The whole channel. */
-  readonly from?: "start";
+  readonly from?: "start" | undefined;
   /** The newest so many events, or those of the last so many ms. */
-  readonly rewind?: { readonly count: number } | { readonly ms: number };
+  readonly rewind?: { readonly count: number } | { readonly ms: number } | undefined;
   /** `latest`: the newest event, then live; what a slow reader has not taken is passed over but for the newest. Default: all events. */
-  readonly mode?: "latest";
+  readonly mode?: "latest" | undefined;
   /** Only events of these types. */
-  readonly types?: readonly string[];
+  readonly types?: readonly string[] | undefined;
   /** To see who is there. */
-  readonly presence?: true;
+  readonly presence?: true | undefined;
   /** To be there, with this metadata: JSON text. */
-  readonly track?: string;
+  readonly track?: string | undefined;
 }
 
-const MEMBERS = ["cursor", "from", "rewind", "mode", "types", "presence"] as const;
+/** All events from now on: what most ask for, so that their wish is one. */
+export const NOTHING_MORE: Wanted = Object.freeze({});
 
-/** From JSON. Other members are ignored; a text says what is wrong with a known one. */
-export function readWanted(asked: Readonly<Record<string, unknown>>): Wanted | string {
-  const { cursor, from, rewind, mode, types, presence, track } = asked;
+/** From JSON; every protocol has its own place for the cursor. Other members are ignored; a text says what is wrong with a known one. */
+export function readWanted(cursor: unknown, asked: Readonly<Record<string, unknown>>): Wanted | string {
+  const { from, rewind, mode, types, presence, track } = asked;
   if (cursor !== undefined && typeof cursor !== "string") return "cursor is not a text";
   if (from !== undefined && from !== "start") return 'from is not "start"';
   if (rewind !== undefined && !isRewind(rewind))
@@ -36,10 +37,9 @@ export function readWanted(asked: Readonly<Record<string, unknown>>): Wanted | s
   if (presence !== undefined && presence !== true) return "presence is not true";
   const info = track === undefined ? undefined : readInfo(track as JsonValue);
   if (info !== undefined && "fault" in info) return `track: ${info.fault}`;
-  const wanted: Wanted = Object.fromEntries(
-    MEMBERS.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]])),
-  );
-  return info === undefined ? wanted : { ...wanted, track: info.info };
+  if ((from ?? rewind ?? mode ?? types ?? presence ?? info) === undefined)
+    return cursor === undefined ? NOTHING_MORE : { cursor };
+  return { cursor, from, rewind, mode, types, presence, track: info?.info };
 }
 
 const MAX = GATEWAY_LIMITS.rewindEventsMax;

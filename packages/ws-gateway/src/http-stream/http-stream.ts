@@ -164,11 +164,7 @@ export class HttpStream implements Peer, Sink {
 
   /** The answer begins with the channel's first message; before it a refusal may still have a status of its own. */
   async subscribe({ channel, wanted }: StreamRequest) {
-    const { cursor, ...more } = wanted;
-    const result = await this.#session.subscribe(channel, cursor, {
-      ...more,
-      announce: (opened) => this.#begin(opened),
-    });
+    const result = await this.#session.subscribe(channel, wanted, (opened) => this.#begin(opened));
     if (result.kind === "refused") this.#session.close();
     return result;
   }

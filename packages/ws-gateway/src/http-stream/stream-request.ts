@@ -34,7 +34,7 @@ export function readStreamRequest({ url, headers }: IncomingMessage): StreamRequ
   }
   const channel = query.get("channel");
   if (channel === null) return "channel is missing";
-  const wanted = readWanted(wishOf(query, headers));
+  const wanted = readWanted(lastEventId(headers) ?? query.get("cursor") ?? undefined, wishOf(query));
   if (typeof wanted === "string") return wanted;
   const accept = headers.accept ?? "";
   return {
@@ -46,13 +46,11 @@ export function readStreamRequest({ url, headers }: IncomingMessage): StreamRequ
   };
 }
 
-/** An EventSource keeps its address: what it has heard since is in the header. */
-function wishOf(query: URLSearchParams, headers: IncomingMessage["headers"]): Record<string, unknown> {
+function wishOf(query: URLSearchParams): Record<string, unknown> {
   const text = (name: string): string | undefined => query.get(name) ?? undefined;
   const number = (name: string): number | undefined => (query.has(name) ? Number(query.get(name)) : undefined);
   const [count, ms] = [number("rewind_count"), number("rewind_ms")];
   return {
-    cursor: lastEventId(headers) ?? text("cursor"),
     from: text("from"),
     rewind: count === undefined && ms === undefined ? undefined : { count, ms },
     mode: text("mode"),
@@ -61,6 +59,7 @@ function wishOf(query: URLSearchParams, headers: IncomingMessage["headers"]): Re
   };
 }
 
+/** An EventSource keeps its address: what it has heard since is in the header. */
 function lastEventId(headers: IncomingMessage["headers"]): string | undefined {
   const id = headers["last-event-id"];
   return typeof id === "string" && id !== "" ? id : undefined;

@@ -67,24 +67,25 @@ const isCommandId = (id: unknown): id is CommandId =>
   (Number.isSafeInteger(id) && (id as number) >= 0);
 
 /** Unknown members are ignored; a text says what is wrong with a known one. */
-function toCommand({ op, token, ch, ...more }: JsonObject, id: CommandId): Command | string {
+function toCommand(asked: JsonObject, id: CommandId): Command | string {
+  const { op, token, ch } = asked;
   switch (op) {
     case "auth":
       if (typeof token !== "string" || token.length > GATEWAY_LIMITS.tokenCharsMax)
         return "token is not a text, or too long";
       return { op: "auth", id, token };
     case "sub":
-      return typeof ch === "string" ? toSubscribe(id, ch, more) : "ch is not a text";
+      return typeof ch === "string" ? toSubscribe(id, ch, asked) : "ch is not a text";
     case "unsub":
     case "untrack":
     case "presence":
       return typeof ch === "string" ? { op, id, channel: ch } : "ch is not a text";
     case "cmd":
-      if (typeof ch !== "string" || typeof more["cmd"] !== "string") return "ch or cmd is not a text";
-      return { op, id, channel: ch, command: { name: more["cmd"], payload: more["data"] ?? null } };
+      if (typeof ch !== "string" || typeof asked["cmd"] !== "string") return "ch or cmd is not a text";
+      return { op, id, channel: ch, command: { name: asked["cmd"], payload: asked["data"] ?? null } };
     case "track":
     case "hint":
-      return typeof ch === "string" ? toSaying(id, op, ch, more) : "ch is not a text";
+      return typeof ch === "string" ? toSaying(id, op, ch, asked) : "ch is not a text";
     case "ping":
       return { op: "ping", id };
     default:
@@ -92,10 +93,11 @@ function toCommand({ op, token, ch, ...more }: JsonObject, id: CommandId): Comma
   }
 }
 
-function toSubscribe(id: CommandId, channel: string, { cur, ...more }: JsonObject): Command | string {
-  if (cur !== undefined && (more["from"] ?? more["rewind"]) !== undefined)
+function toSubscribe(id: CommandId, channel: string, asked: JsonObject): Command | string {
+  const { cur } = asked;
+  if (cur !== undefined && (asked["from"] ?? asked["rewind"]) !== undefined)
     return "cur excludes from and rewind: it says where to begin";
-  const wanted = readWanted(cur === undefined ? more : { ...more, cursor: cur });
+  const wanted = readWanted(cur, asked);
   return typeof wanted === "string" ? wanted : { op: "sub", id, channel, wanted };
 }
 

@@ -124,12 +124,9 @@ export class NativeProtocol implements WireProtocol {
   }
 
   async #subscribe(session: Session, { id, channel, wanted }: Command & { op: "sub" }): Promise<void> {
-    const { cursor, ...more } = wanted;
-    const result = await session.subscribe(channel, cursor, {
-      ...more,
-      announce: ({ channel: ch, cursor: c, recovered, reason }) =>
-        this.#peer.reply(okFrame(id, { ch, c, recovered, reason })),
-    });
+    const result = await session.subscribe(channel, wanted, ({ channel: ch, cursor: c, recovered, reason }) =>
+      this.#peer.reply(okFrame(id, { ch, c, recovered, reason })),
+    );
     if (result.kind === "refused") this.#peer.reply(errFrame(id, result.code, result.detail));
     if (result.kind === "closed")
       this.#peer.reply(errFrame(id, "frame_invalid", "replaced or ended before it was open"));

@@ -65,16 +65,13 @@ export class PhoenixProtocol {
     const before = this.#joins.get(topic);
     if (before !== undefined) this.#transport.say(phoenixText.close(before, topic));
     this.#joins.set(topic, joinRef);
-    const { cursor: since, ...more } = wanted;
-    const result = await session.subscribe(topic, since, {
-      ...more,
-      announce: ({ cursor, recovered, reason }) =>
-        this.#reply({ ...message, joinRef }, "ok", {
-          cursor,
-          ...(recovered === undefined ? {} : { recovered }),
-          ...(reason === undefined ? {} : { reason }),
-        }),
-    });
+    const result = await session.subscribe(topic, wanted, ({ cursor, recovered, reason }) =>
+      this.#reply({ ...message, joinRef }, "ok", {
+        cursor,
+        ...(recovered === undefined ? {} : { recovered }),
+        ...(reason === undefined ? {} : { reason }),
+      }),
+    );
     if (result.kind !== "refused") return;
     if (this.#joins.get(topic) === joinRef) this.#joins.delete(topic);
     this.#refuseJoin({ ...message, joinRef }, result.code, result.detail);
@@ -155,6 +152,5 @@ export class PhoenixProtocol {
 /** The parameters of a join; a cursor of null is none yet. A text says what is wrong. */
 function readJoin(payload: JsonObject | Uint8Array): Wanted | string {
   if (payload instanceof Uint8Array) return "a join has no binary parameters";
-  const { cursor, ...more } = payload;
-  return readWanted(cursor === null ? more : payload);
+  return readWanted(payload["cursor"] ?? undefined, payload);
 }

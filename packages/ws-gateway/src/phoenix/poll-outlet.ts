@@ -10,7 +10,7 @@ export class PollOutlet implements Outlet {
   /** Since when nobody polls; by `performance.now()`. */
   leftAt = performance.now();
   readonly #answer: AnswerPoll;
-  readonly #drains: (() => void)[] = [];
+  #drained: (() => void) | undefined;
   #waiting: ServerResponse | undefined;
   /** Last words that found no poll. */
   #left: Buffer = Buffer.alloc(0);
@@ -27,8 +27,8 @@ export class PollOutlet implements Outlet {
     return this.#waiting === undefined;
   }
 
-  on(_event: "drain", listener: () => void): void {
-    this.#drains.push(listener);
+  once(_event: "drain", listener: () => void): void {
+    this.#drained = listener;
   }
 
   /** The earlier poll is answered with nothing: a client has one at a time. */
@@ -43,7 +43,9 @@ export class PollOutlet implements Outlet {
     response.on("close", () => {
       if (this.#waiting === response) this.#leave();
     });
-    for (const drained of this.#drains) drained();
+    const drained = this.#drained;
+    this.#drained = undefined;
+    drained?.();
   }
 
   /** Always asks to wait: for the next poll. Without one, which is the end alone, the next poll is answered with them. */

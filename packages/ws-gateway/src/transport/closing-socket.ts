@@ -18,18 +18,29 @@ export class ClosingSocket extends WebSocket {
   #listener: SocketListener | undefined;
   #closing = false;
 
-  /** From now on. */
+  /** From now on; before it nothing happens. */
   tell(listener: SocketListener): void {
     this.#listener = listener;
-    this.on("message", onMessage);
-    this.on("ping", onControl);
-    this.on("pong", onControl);
-    this.on("error", onError);
-    this.on("close", onClose);
   }
 
-  get listener(): SocketListener | undefined {
-    return this.#listener;
+  /** `ws` tells what happens by its own events. Listeners of each would be a table for each socket. */
+  override emit(event: string, ...args: unknown[]): boolean {
+    switch (event) {
+      case "message":
+        this.#listener?.onMessage(args[0] as RawData, args[1] as boolean);
+        return true;
+      case "ping":
+      case "pong":
+        this.#listener?.onControl();
+        return true;
+      case "close":
+        this.#listener?.onClose();
+        return true;
+      case "error": // `ws` closes with the right code by itself (RFC 6455 §7.4.1)
+        return true;
+      default:
+        return super.emit(event, ...args);
+    }
   }
 
   override close(code?: number, data?: string | Buffer): void {
@@ -38,21 +49,6 @@ export class ClosingSocket extends WebSocket {
     super.close(code, data);
   }
 }
-
-function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
-  (this as ClosingSocket).listener!.onMessage(data, isBinary);
-}
-
-function onControl(this: WebSocket): void {
-  (this as ClosingSocket).listener!.onControl();
-}
-
-function onClose(this: WebSocket): void {
-  (this as ClosingSocket).listener!.onClose();
-}
-
-/** `ws` closes with the right code by itself (RFC 6455 §7.4.1). */
-function onError(): void {}
 
 /** What a peer may make `ws` hold, and how long it may take to close. Some options are younger than the types of `ws`. */
 export function receiverOptions(limits: GatewayLimits): Pick<ServerOptions, "maxPayload"> {

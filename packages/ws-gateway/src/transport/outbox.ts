@@ -10,7 +10,7 @@ export interface Outlet {
   readonly writableNeedDrain: boolean;
   readonly destroyed: boolean;
   write(bytes: Buffer): boolean;
-  on(event: "drain", listener: () => void): unknown;
+  once(event: "drain", listener: () => void): unknown;
 }
 
 export class Outbox {
@@ -19,13 +19,15 @@ export class Outbox {
   readonly #socket: Outlet;
   readonly #limits: GatewayLimits;
   readonly #flusher: Flusher;
-  readonly #waiting: ((open: boolean) => void)[] = [];
+  #waiting: ((open: boolean) => void)[] = NOBODY;
   /** What goes out next, where more than one write is due. */
   #full: Portion[] = NONE;
   #last: Portion;
   #bytes = 0;
   #frames = 0;
   #scheduled = false;
+  /** The socket asked to wait: few ever do, so that few have a listener. */
+  #draining = false;
   #closed = false;
 
   constructor(socket: Outlet, flusher: Flusher, limits: GatewayLimits) {
@@ -33,7 +35,6 @@ export class Outbox {
     this.#flusher = flusher;
     this.#limits = limits;
     this.#last = flusher.nothing;
-    socket.on("drain", () => this.#onDrain());
   }
 
   get bytes(): number {
@@ -60,17 +61,20 @@ export class Outbox {
 
   ready(): Promise<boolean> {
     if (this.#closed || this.#isHalfFree()) return Promise.resolve(!this.#closed);
+    if (this.#waiting === NOBODY) this.#waiting = [];
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** Writes one portion if the socket takes it. */
   flush(now: number): void {
     this.#scheduled = false;
-    if (this.#closed || this.#frames === 0 || this.#socket.writableNeedDrain || this.#socket.destroyed) return;
+    if (this.#closed || this.#frames === 0 || this.#socket.destroyed) return;
+    if (this.#socket.writableNeedDrain) return this.#awaitDrain();
     const portion = this.#takePortion();
     this.movedAt = now;
     const room = this.#socket.write(portion.joined());
-    if (room && this.#frames > 0) this.#schedule();
+    if (!room) this.#awaitDrain();
+    else if (this.#frames > 0) this.#schedule();
     if (this.#waiting.length > 0) this.#wake();
   }
 
@@ -108,10 +112,15 @@ export class Outbox {
     return portion;
   }
 
-  #onDrain(): void {
-    this.movedAt = performance.now();
-    if (this.#frames > 0) this.#schedule();
-    this.#wake();
+  #awaitDrain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#socket.once("drain", () => {
+      this.#draining = false;
+      this.movedAt = performance.now();
+      if (this.#frames > 0) this.#schedule();
+      this.#wake();
+    });
   }
 
   #schedule(): void {
@@ -131,6 +140,7 @@ export class Outbox {
 }
 
 const NONE: Portion[] = []; // of every outbox that has nothing more than one write to do
+const NOBODY: ((open: boolean) => void)[] = []; // and of each that nobody waits for
 
 /** Flushes all outboxes that got something, the first of them first, once per turn of the event loop and for a bounded time in each. */
 export class Flusher {
