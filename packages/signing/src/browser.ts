@@ -7,7 +7,7 @@ export { type DetachedSignature, signEnvelope, signEnvelopeAsync, signIntent, ty
 export * from "./signing-key.js";
 export {
   mintToken,
-  SeenSignatures,
+  SeenTokens,
   type TokenClaims,
   type TokenExpectation,
   type TokenVerdict,

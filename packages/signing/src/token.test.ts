@@ -5,7 +5,7 @@ import { keySource } from "./public-key.js";
 import { signEnvelope } from "./sign.js";
 import { publicJwk } from "./signing-key.js";
 import { bytesOf, jwsWith, party, seededKey } from "./test-messages.js";
-import { mintToken, SeenSignatures, type TokenClaims, verifyToken } from "./token.js";
+import { mintToken, SeenTokens, type TokenClaims, verifyToken } from "./token.js";
 import { verifyEnvelope } from "./verify.js";
 
 const service = party("outcry", 1);
@@ -105,13 +105,16 @@ describe("tokens", () => {
   });
 });
 
-describe("a signature that was seen", () => {
+describe("a token that was seen", () => {
   test("is right again only for the same token, and its claims are judged each time", () => {
-    const seen = new SeenSignatures();
+    const seen = new SeenTokens();
     const kindOf = (text: string, atMs = nowMs, source = keys) => verifyToken(text, source, atMs, expected, seen).kind;
     expect(kindOf(token)).toBe("verified");
     expect(kindOf(token)).toBe("verified");
-    expect(seen.has(token, service.verification)).toBe(true);
+    expect(seen.find(token, keys)).toMatchObject({ claims });
+    const again = verifyToken(token, keys, nowMs, expected, seen);
+    expect(again.kind === "verified" && again.claims).toBe(seen.find(token, keys)!.claims);
+    expect(verifyToken(token, keys, nowMs, { ...expected, audience: "other" }, seen).kind).toBe("refused");
     expect(kindOf(token, claims.exp * 1_000)).toBe("refused");
     const [header, , signature] = token.split(".") as [string, string, string];
     const other = toBase64Url(new TextEncoder().encode(JSON.stringify({ ...claims, role: "operator" })));
@@ -121,7 +124,7 @@ describe("a signature that was seen", () => {
   });
 
   test("says nothing for a key that is gone or another one of its name", () => {
-    const seen = new SeenSignatures();
+    const seen = new SeenTokens();
     expect(verifyToken(token, keys, nowMs, expected, seen).kind).toBe("verified");
     expect(verifyToken(token, keySource([node.verification]), nowMs, expected, seen).kind).toBe("refused");
     const impostor = { ...node.verification, kid: service.verification.kid, owner: "outcry" };
@@ -129,9 +132,16 @@ describe("a signature that was seen", () => {
   });
 
   test("of a wrong token is never kept", () => {
-    const seen = new SeenSignatures();
+    const seen = new SeenTokens();
     const wrong = forge({}, { kid: service.key.kid }, { ...service, key: node.key });
     expect(verifyToken(wrong, keys, nowMs, expected, seen).kind).toBe("refused");
-    expect(seen.has(wrong, service.verification)).toBe(false);
+    expect(seen.size).toBe(0);
+  });
+
+  test("is forgotten when there are too many characters of them, the oldest first", () => {
+    const seen = new SeenTokens({ charsMax: 3 * token.length });
+    const tokens = Array.from({ length: 5 }, (_, nth) => mintToken({ ...claims, jti: `t${nth}` }, service.key));
+    for (const each of [tokens[0]!, ...tokens]) verifyToken(each, keys, nowMs, expected, seen);
+    expect(tokens.map((each) => seen.find(each, keys) !== undefined)).toEqual([false, false, true, true, true]);
   });
 });

@@ -34,6 +34,7 @@ export interface TokenExpectation {
 
 const TYP = "at+jwt";
 const SEEN_MAX = 20_000; // as many as a gateway has connections
+const SEEN_CHARS_MAX = 16 * 1024 * 1024; // of their tokens, which their claims are about as large as; 800 each
 const encoder = new TextEncoder();
 const TOKEN_CHARS_MAX = 8_192; // 32 channel names and the claims; also below common header limits
 
@@ -47,31 +48,61 @@ export function mintToken(claims: TokenClaims, key: SigningKey): string {
   return `${header}.${toBase64Url(payload)}.${toBase64Url(key.privateKey.sign(signingInput(header, payload)))}`;
 }
 
-/** Signatures that were found right: a client that comes back shows the token it had. What a token claims is judged each time. */
-export class SeenSignatures {
-  /** Digest of a token → the key that signed it; the oldest first. */
-  readonly #keys = new Map<string, VerificationKey>();
+interface SeenToken {
+  readonly key: VerificationKey;
+  readonly claims: TokenClaims;
+  readonly chars: number;
+}
 
-  has(token: string, key: VerificationKey): boolean {
-    return this.#keys.get(digestOf(token)) === key;
+/** Tokens whose signature was found right: a client that comes back shows the one it had. What they claim is judged each time. */
+export class SeenTokens {
+  /** By digest; the oldest first. */
+  readonly #seen = new Map<string, SeenToken>();
+  readonly #charsMax: number;
+  #chars = 0;
+
+  constructor({ charsMax = SEEN_CHARS_MAX }: { charsMax?: number } = {}) {
+    this.#charsMax = charsMax;
   }
 
-  add(token: string, key: VerificationKey): void {
-    this.#keys.set(digestOf(token), key);
-    if (this.#keys.size > SEEN_MAX) this.#keys.delete(this.#keys.keys().next().value!);
+  get size(): number {
+    return this.#seen.size;
+  }
+
+  /** Undefined where its key is not the one of that name any more. */
+  find(token: string, keys: KeySource): SeenToken | undefined {
+    const seen = this.#seen.get(digestOf(token));
+    return seen !== undefined && keys.find(seen.key.kid) === seen.key ? seen : undefined;
+  }
+
+  add(token: string, key: VerificationKey, claims: TokenClaims): void {
+    this.#forget(digestOf(token));
+    this.#seen.set(digestOf(token), { key, claims, chars: token.length });
+    this.#chars += token.length;
+    for (const oldest of this.#seen.keys()) {
+      if (this.#seen.size <= SEEN_MAX && this.#chars <= this.#charsMax) break;
+      this.#forget(oldest);
+    }
+  }
+
+  #forget(digest: string): void {
+    this.#chars -= this.#seen.get(digest)?.chars ?? 0;
+    this.#seen.delete(digest);
   }
 }
 
 const digestOf = (token: string): string => toBase64Url(sha256(encoder.encode(token)));
 
-/** With `seen`, a signature is verified once per token and key. */
+/** With `seen`, a token is read and its signature verified once per key; equal tokens then have the same claims, by identity. */
 export function verifyToken(
   token: string,
   keys: KeySource,
   nowMs: number,
   expected: TokenExpectation,
-  seen?: SeenSignatures,
+  seen?: SeenTokens,
 ): TokenVerdict {
+  const known = seen?.find(token, keys);
+  if (known !== undefined) return judgeClaims(known.claims, known.key, nowMs, expected);
   const parts = token.length <= TOKEN_CHARS_MAX ? token.split(".") : [];
   if (parts.length !== 3) return invalid("not a compact JWS");
   const [encodedHeader, encodedPayload, encodedSignature] = parts as [string, string, string];
@@ -84,24 +115,21 @@ export function verifyToken(
   if (key === undefined) return invalid("the key is unknown");
   if (header.typ !== TYP || header.alg !== "EdDSA" || key.alg !== "EdDSA")
     return invalid("typ or alg is not that of our tokens");
-  if (seen?.has(token, key) !== true) {
-    if (!curve.verify.EdDSA!(key.publicKey, signingInput(encodedHeader, payload), signature))
-      return invalid("the signature is not of this token");
-    seen?.add(token, key);
-  }
-  return judgeClaims(payload, key.owner, key.kid, nowMs, expected);
-}
-
-function judgeClaims(
-  payload: Uint8Array,
-  owner: string,
-  kid: string,
-  nowMs: number,
-  expected: TokenExpectation,
-): TokenVerdict {
+  if (!curve.verify.EdDSA!(key.publicKey, signingInput(encodedHeader, payload), signature))
+    return invalid("the signature is not of this token");
   const parsed = parseStrict(payload);
   const claims = parsed.kind === "ok" ? (parsed.value as unknown) : undefined;
   if (!areClaims(claims)) return invalid("the claims are incomplete");
+  seen?.add(token, key, claims);
+  return judgeClaims(claims, key, nowMs, expected);
+}
+
+function judgeClaims(
+  claims: TokenClaims,
+  { owner, kid }: VerificationKey,
+  nowMs: number,
+  expected: TokenExpectation,
+): TokenVerdict {
   if (claims.iss !== expected.issuer || owner !== expected.issuer) return invalid("another issuer's token");
   if (claims.aud !== expected.audience) return invalid("a token for another audience");
   if (livesTooLong(claims)) return invalid("the token lives longer than allowed");

@@ -1,7 +1,7 @@
 // The first message's token → a principal: an API key, a buyer's token or a node's.
 
 import { type Clock, isId } from "@outcry/protocol";
-import { type SeenSignatures, verifyToken } from "@outcry/signing";
+import { type SeenTokens, type TokenClaims, verifyToken } from "@outcry/signing";
 import type { Authenticated } from "@outcry/ws-gateway";
 import type { AccessIndex, ApiKey } from "./access-index.js";
 import type { GatewayPrincipal } from "./principal.js";
@@ -12,7 +12,7 @@ export interface AuthenticateDeps {
   readonly access: AccessIndex;
   readonly serviceId: string;
   readonly clock: Clock;
-  readonly seen: SeenSignatures;
+  readonly seen: SeenTokens;
 }
 
 export function authenticate(deps: AuthenticateDeps, token: string): Promise<Authenticated<GatewayPrincipal>> {
@@ -23,29 +23,36 @@ const INVALID = { kind: "refused", code: "credentials_invalid" } as const;
 
 async function byApiKey({ access }: AuthenticateDeps, secret: string): Promise<Authenticated<GatewayPrincipal>> {
   const key = await access.findApiKey(secret);
-  if (key === undefined) return INVALID;
-  const known = ofKeys.get(key) ?? ofKey(key);
-  if (known.kind === "ok") ofKeys.set(key, known);
-  return known;
-}
-
-/** One for all connections with a key. */
-const ofKeys = new WeakMap<ApiKey, Authenticated<GatewayPrincipal>>();
-
-function ofKey({ id, role, backend_id: backendId }: ApiKey): Authenticated<GatewayPrincipal> {
-  if (role !== "backend") return { kind: "ok", principal: { id: `key:${id}`, role, credential: id } };
-  if (backendId === undefined) return INVALID;
-  return { kind: "ok", principal: { id: `key:${id}`, role, credential: id, backendId } };
+  const principal = key === undefined ? undefined : oneOf(key, ofKey);
+  return principal === undefined ? INVALID : { kind: "ok", principal };
 }
 
 function byToken({ access, serviceId, clock, seen }: AuthenticateDeps, token: string): Authenticated<GatewayPrincipal> {
   const expected = { audience: TOKEN_AUDIENCE, issuer: serviceId };
   const verdict = verifyToken(token, access.signingKeys, clock.now(), expected, seen);
   if (verdict.kind === "refused") return verdict;
-  const { role, sub, backend, channels, iat, exp, jti } = verdict.claims;
-  const common = { credential: jti, expiresAt: exp * 1_000, kid: verdict.kid, issuedAt: iat * 1_000 };
-  if (role === "buyer" && backend !== undefined) {
-    const principal = {
+  const principal = oneOf(verdict.claims, (claims) => ofToken(claims, verdict.kid));
+  return principal === undefined || isRevoked(access, principal) ? INVALID : { kind: "ok", principal };
+}
+
+const known = new WeakMap<ApiKey | TokenClaims, GatewayPrincipal>();
+
+/** One principal for all connections that have shown the same. Undefined for who has no place here. */
+function oneOf<T extends ApiKey | TokenClaims>(shown: T, make: (shown: T) => GatewayPrincipal | undefined) {
+  const principal = known.get(shown) ?? make(shown);
+  if (principal !== undefined) known.set(shown, principal);
+  return principal;
+}
+
+function ofKey({ id, role, backend_id: backendId }: ApiKey): GatewayPrincipal | undefined {
+  if (role !== "backend") return { id: `key:${id}`, role, credential: id };
+  return backendId === undefined ? undefined : { id: `key:${id}`, role, credential: id, backendId };
+}
+
+function ofToken({ role, sub, backend, channels, iat, exp, jti }: TokenClaims, kid: string) {
+  const common = { credential: jti, expiresAt: exp * 1_000, kid, issuedAt: iat * 1_000 };
+  if (role === "buyer" && backend !== undefined)
+    return {
       ...common,
       id: `buyer:${backend}:${sub}`,
       role,
@@ -53,8 +60,12 @@ function byToken({ access, serviceId, clock, seen }: AuthenticateDeps, token: st
       buyerId: sub,
       channels: new Set(channels),
     } as const;
-    return access.revokedBuyers.isRevoked(principal) ? INVALID : { kind: "ok", principal };
-  }
-  if (role !== "node" || !isId("nod", sub) || common.issuedAt <= access.nodeRevokedUntil(sub)) return INVALID;
-  return { kind: "ok", principal: { ...common, id: `node:${sub}`, role, nodeId: sub } };
+  return role === "node" && isId("nod", sub)
+    ? ({ ...common, id: `node:${sub}`, role, nodeId: sub } as const)
+    : undefined;
+}
+
+function isRevoked(access: AccessIndex, principal: GatewayPrincipal): boolean {
+  if (principal.role === "buyer") return access.revokedBuyers.isRevoked(principal);
+  return principal.role === "node" && principal.issuedAt <= access.nodeRevokedUntil(principal.nodeId);
 }

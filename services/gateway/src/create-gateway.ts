@@ -2,7 +2,7 @@
 
 import { type Backbone, openBucket } from "@outcry/backbone";
 import { BUCKETS, type Clock, type Log, STREAMS } from "@outcry/protocol";
-import { SeenSignatures } from "@outcry/signing";
+import { SeenTokens } from "@outcry/signing";
 import {
   type CursorKey,
   type EventPublisher,
@@ -75,7 +75,7 @@ export function createGateway(deps: CreateGatewayDeps): Gateway {
     intentTopic: (backendId, id) => topics.resolve(backendId, id),
     rightsOf: (kind, role) => kinds.rightsOf(kind, role),
   };
-  const seen = new SeenSignatures();
+  const seen = new SeenTokens();
   const policy: Policy<GatewayPrincipal> = {
     authenticate: (token) => authenticate({ access, serviceId, clock, seen }, token),
     async route(principal, channel) {
