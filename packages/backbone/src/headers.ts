@@ -43,6 +43,21 @@ export function natsHeaders(headers: EncodedHeaders | HeaderFields): MsgHdrs {
   return (headers instanceof EncodedHeaders ? headers : encodeHeaders(headers)) as unknown as MsgHdrs;
 }
 
+const VERSION = "NATS/1.0";
+const BEGINS_MAX = 1_000; // names come from our own code; a bound all the same
+
+const begins = new Map<string, string>();
+
+/** What stands before a field's value: made once per name, since six fields are asked of each message of a page. */
+function beginOf(name: string): string {
+  let begin = begins.get(name);
+  if (begin === undefined) {
+    begin = `\r\n${name}:`;
+    if (begins.size < BEGINS_MAX) begins.set(name, begin);
+  }
+  return begin;
+}
+
 /** Read-only view of received headers. Names match exactly. */
 export class HeaderView {
   readonly #text: string;
@@ -52,15 +67,17 @@ export class HeaderView {
 
   /** The last value: nats-server appends its own fields behind the publisher's, who may have sent the same names. */
   last(name: string): string | undefined {
-    const at = this.#text.lastIndexOf(`\r\n${name}:`);
+    const begin = beginOf(name);
+    const at = this.#text.lastIndexOf(begin);
     if (at < 0) return undefined;
-    const from = at + name.length + 3;
+    const from = at + begin.length;
     return this.#text.slice(from, this.#text.indexOf("\r\n", from)).trim();
   }
 
   /** 404 of `NATS/1.0 404 Message Not Found`; 0 when there is none. */
   get status(): number {
-    return Number.parseInt(this.#text.slice("NATS/1.0".length, "NATS/1.0".length + 4), 10) || 0;
+    if (this.#text.startsWith("\r", VERSION.length)) return 0;
+    return Number.parseInt(this.#text.slice(VERSION.length, VERSION.length + 4), 10) || 0;
   }
 
   get description(): string {

@@ -42,6 +42,7 @@ export { createRevoker } from "./revoke.js";
 export type { Revocation, Revoker } from "./revoke.js";
 export { storedFromHeaders } from "./stored.js";
 export type { Stored } from "./stored.js";
+export { TimestampReader } from "./timestamps.js";
 export { ensureStreams, inspectStreams, streamConfigs } from "./streams.js";
 export type { EnsuredStream, StreamReport, StreamsOptions } from "./streams.js";
 export { ensureTap } from "./tap.js";

@@ -1,6 +1,7 @@
 // A message as a stream holds it, from each of the three forms in which the server hands it out.
 
 import type { HeaderView, Incoming } from "./headers.js";
+import { TimestampReader } from "./timestamps.js";
 
 export interface Stored {
   readonly stream: string;
@@ -12,13 +13,15 @@ export interface Stored {
   readonly headers: HeaderView;
 }
 
+const timestamps = new TimestampReader();
+
 /** From a Direct Get reply, or from a republished message (ADR-28): both carry the place as `Nats-*` headers. */
 export function storedFromHeaders(message: Incoming): Stored | undefined {
   const headers = message.headers;
   const stream = headers.last("Nats-Stream");
   const subject = headers.last("Nats-Subject");
   const seq = Number(headers.last("Nats-Sequence"));
-  const time = Date.parse(headers.last("Nats-Time-Stamp") ?? "");
+  const time = timestamps.read(headers.last("Nats-Time-Stamp") ?? "");
   if (stream === undefined || subject === undefined || !Number.isSafeInteger(seq) || Number.isNaN(time))
     return undefined;
   return { stream, subject, seq, time, data: message.data, headers };

@@ -14,6 +14,7 @@ describe("positions of Centrifugo's clients", () => {
     for (let n = 0; n < 10_000; n++) {
       const seq = Math.floor(random() * 2 ** Math.floor(random() * 48));
       const text = cursors.write(scope, { seq, time: 5 });
+      expect(cursors.writeAll(scope, [{ seq, time: 5 }])).toEqual([text]);
       const { offset } = splitOffset(text);
       expect(Number.isSafeInteger(offset) && offset > 0).toBe(true);
       expect(cursors.read(scope, text)).toEqual({ kind: "ok", position: { seq, time: 0 } });

@@ -26,6 +26,10 @@ export class OffsetCursors implements Cursors {
     return `${this.#current.id}${hex(scope.epochTag)}:${this.#current.encode(scope, seq)}`;
   }
 
+  writeAll(scope: CursorScope, positions: readonly Position[]): string[] {
+    return positions.map((position) => this.write(scope, position));
+  }
+
   /**
    * Never invalid: what is not from here is a foreign epoch to this protocol. Nothing proves an offset genuine either: a forged one is
    * some position of the same channel, or one ahead of the stream.

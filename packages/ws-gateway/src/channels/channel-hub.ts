@@ -56,7 +56,7 @@ export class ChannelHub {
   constructor(deps: ChannelHubDeps) {
     this.#deps = deps;
     this.#frames = new FrameCache(deps.limits);
-    this.#parts = new ReplayParts(deps.limits, (route, format, event) => this.#framedOnce(route, format, event));
+    this.#parts = new ReplayParts(deps.limits, (route, format, events) => this.#framedPage(route, format, events));
   }
 
   get groups(): number {
@@ -113,15 +113,21 @@ export class ChannelHub {
   framed(route: Route, format: Format, event: SourceMessage): Framed {
     const found = this.#frames.find(event, route, format);
     if (found !== undefined) return found;
-    const framed = this.#framedOnce(route, format, event);
+    const rendered = this.render(route, event);
+    const frame = this.#encode(route, format, event, rendered, this.scope(route));
+    const framed = { type: rendered.type, frame };
     this.#frames.add(event, route, format, framed);
     return framed;
   }
 
-  /** Of a page, which keeps its frames itself. */
-  #framedOnce(route: Route, format: Format, event: SourceMessage): Framed {
-    const rendered = this.render(route, event);
-    return { type: rendered.type, frame: this.#encode(route, format, event, rendered, this.scope(route)) };
+  /** A page keeps its frames itself. */
+  #framedPage(route: Route, format: Format, events: readonly SourceMessage[]): Framed[] {
+    this.counters.encoded += events.length;
+    const cursors = this.cursorsOf(format).writeAll(this.scope(route), events);
+    return events.map((event, index) => {
+      const rendered = this.render(route, event);
+      return { type: rendered.type, frame: format.event(route.channel, cursors[index]!, rendered) };
+    });
   }
 
   /** A page of the record as this reader gets it. */

@@ -17,6 +17,12 @@ describe("a cursor (4.9)", () => {
     expect(new CursorCodec([keyOf("a", 1)]).write(cursorScope("intent.b1.int_1", "epoch-1"), position)).toBe(cursor);
   });
 
+  test("of a page are the same as one by one", () => {
+    const page = Array.from({ length: 300 }, (_, index) => ({ seq: index * 7 + 1, time: index * 1_000 }));
+    expect(codec.writeAll(scope, page)).toEqual(page.map((each) => codec.write(scope, each)));
+    expect(codec.writeAll(scope, [])).toEqual([]);
+  });
+
   test("shows nothing of its neighbours", () => {
     const next = codec.write(scope, { ...position, seq: position.seq + 1 });
     const equal = Array.from({ length: 22 }, (_, at) => at).filter((at) => cursor[at] === next[at]).length;

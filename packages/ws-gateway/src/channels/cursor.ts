@@ -35,6 +35,8 @@ type Transform = (block: Uint8Array) => Buffer;
 /** Positions as the clients of one wire protocol hold them. */
 export interface Cursors {
   write(scope: CursorScope, position: Position): string;
+  /** Of a whole page at once, which costs a third of one by one. */
+  writeAll(scope: CursorScope, positions: readonly Position[]): string[];
   read(scope: CursorScope, text: string): ReadCursor;
 }
 
@@ -59,14 +61,19 @@ export class CursorCodec implements Cursors {
     this.#current = { id: first.id, encrypt: this.#decrypt.get(first.id)!.encrypt };
   }
 
-  write({ epochTag, channelTag }: CursorScope, { seq, time }: Position): string {
-    const block = this.#block;
-    block[0] = MAGIC;
-    block.writeUIntBE(epochTag, 1, 3);
-    block.writeUInt16BE(channelTag, 4);
-    block.writeUIntBE(seq, 6, 6);
-    block.writeUInt32BE(Math.floor(time / 1_000) % TWO_32, 12);
-    return this.#current.encrypt(block).toString("base64url") + this.#current.id;
+  write(scope: CursorScope, position: Position): string {
+    fill(this.#block, 0, scope, position);
+    return this.#current.encrypt(this.#block).toString("base64url") + this.#current.id;
+  }
+
+  writeAll(scope: CursorScope, positions: readonly Position[]): string[] {
+    const blocks = Buffer.allocUnsafe(positions.length * BLOCK_BYTES);
+    for (const [index, position] of positions.entries()) fill(blocks, index * BLOCK_BYTES, scope, position);
+    const sealed = this.#current.encrypt(blocks);
+    return positions.map((_, index) => {
+      const at = index * BLOCK_BYTES;
+      return sealed.toString("base64url", at, at + BLOCK_BYTES) + this.#current.id;
+    });
   }
 
   read({ epochTag, channelTag }: CursorScope, text: string): ReadCursor {
@@ -79,6 +86,14 @@ export class CursorCodec implements Cursors {
     if (block.readUIntBE(1, 3) !== epochTag) return { kind: "other_epoch" };
     return { kind: "ok", position: { seq: block.readUIntBE(6, 6), time: block.readUInt32BE(12) * 1_000 } };
   }
+}
+
+function fill(blocks: Buffer, at: number, { epochTag, channelTag }: CursorScope, { seq, time }: Position): void {
+  blocks[at] = MAGIC;
+  blocks.writeUIntBE(epochTag, at + 1, 3);
+  blocks.writeUInt16BE(channelTag, at + 4);
+  blocks.writeUIntBE(seq, at + 6, 6);
+  blocks.writeUInt32BE(Math.floor(time / 1_000) % TWO_32, at + 12);
 }
 
 /** `channelKey` is the channel's identity over all principals: two backends' `buyer:42` are two. */

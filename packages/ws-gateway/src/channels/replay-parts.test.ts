@@ -18,10 +18,12 @@ const page = (count: number): SourceMessage[] =>
 
 function partsOf(limits = { replayPartBytesMax: 4, queueBytesMax: 1_000 }) {
   const made: number[] = [];
-  const parts = new ReplayParts(limits, (_route, _format, { seq, data }) => {
-    made.push(seq);
-    return { type: seq % 2 === 0 ? "EVEN" : "ODD", frame: Buffer.from(data) };
-  });
+  const parts = new ReplayParts(limits, (_route, _format, events) =>
+    events.map(({ seq, data }) => {
+      made.push(seq);
+      return { type: seq % 2 === 0 ? "EVEN" : "ODD", frame: Buffer.from(data) };
+    }),
+  );
   return { made, parts };
 }
 

@@ -31,16 +31,18 @@ export interface Reader {
   readonly filter: EventFilter;
 }
 
+type FramePage = (route: Route, format: Format, events: readonly SourceMessage[]) => readonly Framed[];
+
 interface Made extends Reader {
   readonly parts: readonly ReplayPart[];
 }
 
 export class ReplayParts {
   readonly #partBytesMax: number;
-  readonly #framed: (route: Route, format: Format, event: SourceMessage) => Framed;
+  readonly #framed: FramePage;
   #byPage = new WeakMap<readonly SourceMessage[], Made[]>();
 
-  constructor(limits: PartLimits, framed: (route: Route, format: Format, event: SourceMessage) => Framed) {
+  constructor(limits: PartLimits, framed: FramePage) {
     this.#partBytesMax = partBytesMax(limits);
     this.#framed = framed;
   }
@@ -70,8 +72,9 @@ export class ReplayParts {
   *#make(events: readonly SourceMessage[], { route, format, filter }: Reader): Generator<ReplayPart> {
     let frames: Buffer[] = [];
     let bytes = 0;
+    const framed = this.#framed(route, format, events);
     for (const [index, event] of events.entries()) {
-      const { type, frame } = this.#framed(route, format, event);
+      const { type, frame } = framed[index]!;
       if (filter.passes(() => type)) bytes += frames[frames.push(frame) - 1]!.length;
       if (bytes < this.#partBytesMax && index < events.length - 1) continue;
       yield { bytes: Buffer.concat(frames), last: { seq: event.seq, time: event.time } };

@@ -1,10 +1,9 @@
 // The event source on NATS: core subscription to the republished subject (ADR-28), Direct Get for reads (ADR-31), no consumer.
 // The stream is EVENTS itself on one server, or a tap that mirrors it: then tap-source.ts stands before this.
 
-import { type Backbone, type Incoming, readBatch, type Stored, streamHead } from "@outcry/backbone";
+import { type Backbone, type Incoming, readBatch, type Stored, streamHead, TimestampReader } from "@outcry/backbone";
 import { EVENT_SUBJECTS, livePrefix, OutcryError } from "@outcry/protocol";
 import type { EventSource, SourceMessage } from "./event-source.js";
-import { TimestampReader } from "./timestamps.js";
 
 export interface NatsSourceDeps {
   readonly backbone: Backbone;
