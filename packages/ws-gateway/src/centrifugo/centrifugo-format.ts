@@ -17,8 +17,9 @@ export const centrifugoFormat = (keys: readonly CursorKey[]): Format => ({
     textFrame(
       `{"push":{"channel":${JSON.stringify(channel)},"pub":{"data":${json},"offset":${splitOffset(cursor).offset},"tags":{"type":${JSON.stringify(type)}}}}}`,
     ),
-  /** Its clients move their position with publications alone. */
+  /** Its clients move their position with publications, and with the answer to a subscription. */
   position: () => undefined,
+  askAgain: (channel) => unsubscribed(channel, UNSUBSCRIBED.insufficientState, "the position is getting old"),
   /** The state is asked for with `presence`; too many to name join and leave unsaid. */
   presence(channel, shown) {
     if (shown.kind !== "change") return undefined;

@@ -13,7 +13,7 @@ import { once } from "node:events";
 import { WebSocket } from "ws";
 import type { TestGateway } from "../engine.fixture.js";
 import { EventsWorld } from "../events-world.fixture.js";
-import { deleteEvents, eventually } from "../nats-server.fixture.js";
+import { deleteEvents, eventually, purgeEvents } from "../nats-server.fixture.js";
 import { GATEWAY_LIMITS } from "../limits.js";
 import { CLOSE } from "../transport/close-codes.js";
 import { upgrade } from "../transport/upgrade.fixture.js";
@@ -290,6 +290,59 @@ describe("11.3 continuity", () => {
     expect(listener.subscribed[1]).toMatchObject({ wasRecovering: true, recovered: false });
     await world.publisher.publish("rt.t.g.x");
     await eventually(() => listener.numbers.length === 2);
+  });
+});
+
+describe("11.3 a position on a quiet channel", () => {
+  const publishElsewhere = async (count: number) => {
+    for (let n = 0; n < count; n++) await world.publisher.publish("rt.t.other.z");
+  };
+
+  test("that gets old is asked for and made new, before it is trimmed", async () => {
+    await gateway.stop();
+    gateway = await world.gateway(world.source, { headCheckMs: 50, pingMs: 200, sweepMs: 20 });
+    const listener = await subscribed("group:g");
+    await world.publisher.publish("rt.t.g.x");
+    await eventually(() => listener.numbers.length === 1);
+    await publishElsewhere(40);
+    await purgeEvents(world.backbone, 2); // from now on the stream forgets; the position is of its first event
+    await eventually(() => listener.subscribed.length === 2);
+    expect(listener.again).toContain(2500);
+    expect(listener.subscribed[1]).toMatchObject({ wasRecovering: true, recovered: true });
+    expect(listener.subscribed[1]!.streamPosition).not.toEqual(listener.subscribed[0]!.streamPosition);
+    await purgeEvents(world.backbone, 30);
+    await gateway.stop();
+    world.gateways.pop();
+    gateway = await world.gateway(world.source, {}, gateway.port);
+    await eventually(() => listener.subscribed.length === 3, 20_000);
+    expect(listener.subscribed[2]).toMatchObject({ wasRecovering: true, recovered: true });
+    await world.publisher.publish("rt.t.g.x");
+    await eventually(() => listener.numbers.length === 2);
+    expect(listener.ended).toEqual([]);
+  });
+
+  test("stays as it is while nothing is trimmed", async () => {
+    await gateway.stop();
+    gateway = await world.gateway(world.source, { headCheckMs: 50, pingMs: 100, sweepMs: 20 });
+    const listener = await subscribed("group:g");
+    await publishElsewhere(40);
+    await new Promise((resolve) => setTimeout(resolve, 500)); // some pings, some looks at the stream
+    expect(listener.again).toHaveLength(1);
+  });
+
+  test.each([
+    ["the ring", {}],
+    ["the record", { ringEventsMax: 1 }],
+  ])("is the head's when nothing was missed, whether %s says so", async (_place, limits) => {
+    await gateway.stop();
+    gateway = await world.gateway(world.source, limits);
+    const first = await subscribed("group:g");
+    await publishElsewhere(20);
+    const again = new Listener(connect(), "group:g", first.subscribed[0]!.streamPosition);
+    await eventually(() => again.subscribed.length === 1);
+    const fresh = await subscribed("group:g");
+    expect(again.subscribed[0]).toMatchObject({ wasRecovering: true, recovered: true });
+    expect(again.subscribed[0]!.streamPosition).toEqual(fresh.subscribed[0]!.streamPosition);
   });
 });
 

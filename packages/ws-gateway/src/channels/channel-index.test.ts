@@ -31,6 +31,7 @@ test.each([1, 2, 3, 4, 5])(
       for (const key of [...KEYS, "all", "none"]) {
         const expected = [...ring.after(behind)].filter(({ subject }) => keysOf(subject).includes(key));
         expect(index.after(key, behind)).toEqual(expected.map(({ seq: found }) => found));
+        expect(index.hasAfter(key, behind)).toBe(expected.length > 0);
       }
     }
   },

@@ -38,6 +38,11 @@ export class ChannelIndex {
     return found;
   }
 
+  hasAfter(key: string, seq: number): boolean {
+    this.#catchUp();
+    return this.#chunks.some(({ byKey }) => (byKey.get(key)?.at(-1) ?? 0) > seq);
+  }
+
   #catchUp(): void {
     const { floor, clearings } = this.#ring;
     if (clearings !== this.#clearings) {

@@ -13,6 +13,8 @@ export interface Format {
   event(channel: string, cursor: string, event: RenderedEvent): Buffer;
   /** The cursor moved on without an event for this channel. Undefined where the protocol cannot say so. */
   position(channel: string, cursor: string): Buffer | undefined;
+  /** Makes the client ask again with the position that it has, where it cannot be told one: it gets a newer one with the answer. */
+  askAgain?(channel: string): Buffer;
   /** Events were passed over; the next one follows `cursor`. */
   reset(channel: string, reason: string, cursor: string): Buffer;
   /** Who is there. Undefined where nothing of it can be said. */

@@ -34,6 +34,11 @@ export class FrameTapes {
     return this.#bytes;
   }
 
+  /** Whether the ring has any. */
+  hasAfter(seq: number, { route }: Reader): boolean {
+    return this.#deps.index.hasAfter(route.key, seq);
+  }
+
   /** What the ring has of the reader's channel behind `seq`, which is not below the ring's floor. */
   after(seq: number, reader: Reader): Iterable<ReplayPart> {
     const { ring, index } = this.#deps;

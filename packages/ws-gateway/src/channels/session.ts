@@ -81,7 +81,9 @@ export class Session {
 
   /** Moves the cursors of quiet channels to the head. */
   advance(): void {
-    for (const subscription of this.#subscriptions) subscription.advance();
+    for (const subscription of this.#subscriptions.slice())
+      if (subscription.isAging) this.#askAgain(subscription);
+      else subscription.advance();
   }
 
   /** True when a subscription has been catching up for longer than allowed. */
@@ -149,6 +151,12 @@ export class Session {
   close(): void {
     this.#attendance?.end();
     for (const subscription of this.#subscriptions.splice(0)) subscription.close();
+  }
+
+  /** Whoever was there stays there: it is back in a moment. */
+  #askAgain(subscription: Subscription): void {
+    const { askAgain } = this.#sink.format;
+    if (askAgain !== undefined && this.#sink.offer(askAgain(subscription.channel))) this.#remove(subscription);
   }
 
   #find(channel: string): Subscription | undefined {

@@ -132,9 +132,14 @@ export class Subscription implements Member {
 
   /** Moves the cursor of a quiet channel to the head. */
   advance(): void {
-    const head = this.#head;
-    if (this.group === undefined || Math.max(this.#toldSeq, this.group.eventSeq) >= head.seq) return;
-    this.#tellHead(this.group, head);
+    if (this.group !== undefined && this.#lastTold(this.group) < this.#head.seq) this.#tellHead(this.group, this.#head);
+  }
+
+  /** The client's position will be trimmed some day, and it cannot be told a newer one: it is in the older half of what is kept. */
+  get isAging(): boolean {
+    const { firstSeq, last } = this.#deps.liveLog;
+    if (this.group === undefined || this.sink.format.askAgain === undefined || firstSeq <= 1) return false;
+    return this.#lastTold(this.group) < (firstSeq + last) / 2;
   }
 
   /** The first page, or the ring, decides whether everything is there; only then is it announced. */
@@ -149,12 +154,17 @@ export class Subscription implements Member {
       const announceStart = () =>
         tell(this.#position, isWhole ? { recovered: true } : { recovered: false, reason: "trimmed" });
       if (this.#position.seq >= liveLog.ring.floor) {
+        if (!this.#deps.tapes.hasAfter(this.#position.seq, this.#reader)) this.#position = this.#head;
         announceStart();
         if (!this.#handOver()) void this.#catchUp();
         return;
       }
       const page = await this.#page();
       if (this.#closed || this.#generation !== liveLog.generation) continue;
+      if (page.kind === "whole" && page.events.length === 0) {
+        this.#position = page.through; // so that what was missed by nobody does not make the cursor old
+        continue;
+      }
       if (page.kind === "whole") {
         announceStart();
         this.#deliver(page.events, page.through);
@@ -223,16 +233,21 @@ export class Subscription implements Member {
   /** The rest of the ring and joining, in one tick. False when the queue was full before the end. */
   #handOver(): boolean {
     if (!this.#offerAll(this.#deps.tapes.after(this.#position.seq, this.#reader))) return false;
+    const { seq } = this.#position;
     this.#goLive(() => undefined);
-    this.#toldSeq = 0;
+    this.#toldSeq = seq;
     // Told even where no event was missed: it says that the replay is over.
     this.#tellHead(this.group!, this.#head);
     return true;
   }
 
+  #lastTold({ eventSeq }: Group): number {
+    return Math.max(this.#toldSeq, eventSeq);
+  }
+
   #tellHead(group: Group, head: Position): void {
     const frame = this.#deps.hub.positionFrame(group, head);
-    if (frame === undefined || this.sink.offer(frame)) this.#toldSeq = head.seq;
+    if (frame !== undefined && this.sink.offer(frame)) this.#toldSeq = head.seq;
   }
 
   #payReset(reason: ResetReason): boolean {

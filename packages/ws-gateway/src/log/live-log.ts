@@ -25,6 +25,8 @@ export class LiveLog {
   last = 0;
   lastTime = 0;
   epoch = "";
+  /** Of the stream, as it was looked at last. */
+  firstSeq = 0;
   /** Counts resets: positions of an earlier generation mean nothing. */
   generation = 0;
   readonly ring: Ring;
@@ -174,6 +176,7 @@ export class LiveLog {
   /** Takes the head as proof of identity: another epoch, or a stream that ends before what was seen, is another stream. */
   #adopt({ epoch, firstSeq, lastSeq, lastTime, createdAt }: SourceHead): void {
     this.#createdAt = createdAt;
+    this.firstSeq = firstSeq;
     if (this.epoch === "") {
       this.epoch = epoch;
       this.#jump(lastSeq, lastTime);
@@ -263,6 +266,7 @@ export class LiveLog {
     const { epoch, firstSeq, lastSeq } = await this.#deps.source.head();
     this.counters.headChecks++;
     this.#headCheckedAt = performance.now();
+    if (epoch === this.epoch) this.firstSeq = firstSeq;
     return epoch === this.epoch && lastSeq >= last && firstSeq <= last + 1;
   }
 
