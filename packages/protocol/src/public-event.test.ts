@@ -33,6 +33,6 @@ describe("an event as everyone outside sees it", () => {
   });
 
   test.each(["", "{}", "[]", '{"type":1}', '{"type":"TICK"'])("throws for what is none: %s", (text) => {
-    expect(() => publicEvent(stored(text))).toThrow();
+    expect(() => publicEvent(stored(text))).toThrow(/JSON|has no type/);
   });
 });
