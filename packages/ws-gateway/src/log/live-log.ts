@@ -47,6 +47,8 @@ export class LiveLog {
   readonly #firstVerified = deferred();
   /** The head was proven since the connection came up. */
   #verified = false;
+  /** Changes when the connection goes or comes: a proof from before says nothing of what is heard since. */
+  #connection = 0;
   #repairing = false;
   #repairAgain = false;
   #stopped = false;
@@ -137,6 +139,7 @@ export class LiveLog {
 
   #onUp(up: boolean): void {
     this.#verified = false; // what was published meanwhile was not heard, and the stream may be another one
+    this.#connection++;
     if (up) this.#repair();
   }
 
@@ -163,12 +166,14 @@ export class LiveLog {
   }
 
   async #repairOnce(): Promise<void> {
+    const connection = this.#connection;
     const head = await this.#deps.source.head();
     this.counters.headChecks++;
     this.#headCheckedAt = performance.now();
     this.#adopt(head);
     while (this.last < head.lastSeq && !this.#stopped) await this.#fill();
-    await this.#release();
+    await this.#release(connection);
+    if (connection !== this.#connection) return; // its coming is a wish for another repair
     this.#verified = true;
     this.#firstVerified.resolve();
   }
@@ -211,10 +216,11 @@ export class LiveLog {
     }
   }
 
-  /** Dispatches what was held back, up to the next hole. */
-  async #release(): Promise<void> {
-    let count = 0;
-    for (let next = this.#held.take(this.last); next !== undefined; next = this.#held.take(this.last)) {
+  /** Dispatches what was held back, up to the next hole, as long as it is of the connection that the stream was proven on. */
+  async #release(connection: number): Promise<void> {
+    for (let count = 0; connection === this.#connection;) {
+      const next = this.#held.take(this.last);
+      if (next === undefined) break;
       if (this.#isStraggler(next)) this.#repairAgain = true;
       else this.#accept(next);
       if (++count % this.#deps.limits.dispatchSlice === 0) await nextTurn();

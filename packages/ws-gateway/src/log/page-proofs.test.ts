@@ -102,6 +102,16 @@ describe("a proof", () => {
     ]);
   });
 
+  test("is refused where the stream was trimmed further than was heard: a page from there would hide the gap", async () => {
+    const { source, proofs, checks } = world();
+    const heard = { ...proofs.heardHead(), seq: 90 };
+    source.trim(90);
+    expect(await settled([proofs.isThere(91, heard)])).toEqual([true]);
+    source.trim(1);
+    expect(await settled([proofs.isThere(92, heard)])).toEqual([expect.stringContaining("not the one that was heard")]);
+    expect(checks()).toBe(1);
+  });
+
   test("is refused where the stream ends before what was heard: it was put back to an older state", async () => {
     const { source, isThere, checks } = world();
     source.messages.splice(90);

@@ -65,7 +65,8 @@ export class PageProofs {
     const { liveLog, source } = this.#deps;
     const { epoch, firstSeq, lastSeq } = await source.head();
     for (const { seq, heard, resolve, reject } of waiting) {
-      const isSame = heard.epoch === epoch && heard.seq <= lastSeq;
+      // One that begins behind what was heard was trimmed further than this process has come, which it must tell first.
+      const isSame = heard.epoch === epoch && heard.seq <= lastSeq && firstSeq <= heard.seq + 1;
       if (isSame && heard.generation === liveLog.generation) resolve(firstSeq <= seq);
       else reject(anotherStream());
       if (!isSame) liveLog.check();
