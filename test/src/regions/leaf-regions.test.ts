@@ -59,6 +59,14 @@ describe("two regions by leaf node", () => {
     30_000 + EVENTS * 20,
   );
 
+  test("either server gives a silent line up after 30 s, as docs/regions.md says: silent-line.test waits for it", async () => {
+    for (const { monitorUrl } of [layout.home, layout.region]) {
+      const varz = await (await fetch(`${monitorUrl}/varz`)).json();
+      const { ping_interval: intervalNs, ping_max: max } = varz as { ping_interval: number; ping_max: number };
+      expect((intervalNs / 1e9) * (max + 1)).toBe(30);
+    }
+  });
+
   test("an intent and an event that are published from us reach the record in eu, and both regions hear the event", async () => {
     const reader = newRoamer(100);
     await reader.finish(world.told);
