@@ -3,34 +3,35 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type ConnectionPage, type ConnectionView, newId, type TokenCreated } from "@outcry/protocol";
 import type { Backend, Call } from "./api-calls.js";
-import { type GatewayProcess, GatewaySocket, startGateway } from "./gateways.js";
+import {
+  type GatewayMarket,
+  type GatewayProcess,
+  type GatewaySocket,
+  startGateway,
+  startGatewayMarket,
+} from "./gateways.js";
 import { encodeInspect, INSPECT_SUBJECTS } from "@outcry/ws-gateway";
-import { eventually, type Market, startMarket } from "./in-process.js";
+import { eventually, type Market } from "./in-process.js";
 
 const CONNECTIONS = "/v1/gateway/connections";
 
+let world: GatewayMarket;
 let market: Market;
 let operator: Call;
 let backend: Backend;
 let one: GatewayProcess;
 let two: GatewayProcess;
-const sockets: GatewaySocket[] = [];
 
 beforeAll(async () => {
-  market = await startMarket();
-  [operator, backend] = [await market.operator(), await market.backend()];
-  [one, two] = await Promise.all([startGateway(market), startGateway(market)]);
+  world = await startGatewayMarket();
+  ({ market, backend, one, two } = world);
+  operator = await market.operator();
 }, 60_000);
-afterAll(async () => {
-  await Promise.all(sockets.map((socket) => socket.close()));
-  await Promise.all([one?.stop(), two?.stop()]);
-  await market?.stop();
-}, 30_000);
+afterAll(() => world?.stop(), 30_000);
 
 async function buyer(id: string, at: GatewayProcess): Promise<GatewaySocket> {
   const made = await backend.call<TokenCreated>("POST", "/v1/tokens", { buyer_id: id, channels: [`buyer:${id}`] });
-  const socket = await GatewaySocket.open(at, made.body.token);
-  sockets.push(socket);
+  const socket = await world.sockets.open(at, made.body.token);
   expect(await socket.sub(`buyer:${id}`)).toBe("ok");
   return socket;
 }

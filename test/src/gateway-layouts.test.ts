@@ -7,7 +7,7 @@ import path from "node:path";
 import { createClient } from "@outcry/client";
 import { newId } from "@outcry/protocol";
 import { pickPort } from "@outcry/servers";
-import { GatewaySocket } from "./gateways.js";
+import { OpenSockets } from "./gateways.js";
 import { eventually } from "./in-process.js";
 import { CliWorld } from "./outcry-commands.js";
 import { repository } from "./workspaces.js";
@@ -19,7 +19,7 @@ const MAIN = path.join(repository, "services", "gateway", "dist", "main.js");
 let world: CliWorld;
 let child: ChildProcess;
 let apart: { url: string };
-const sockets: GatewaySocket[] = [];
+const sockets = new OpenSockets();
 
 beforeAll(async () => {
   world = await CliWorld.start(ORIGINS);
@@ -39,19 +39,13 @@ beforeAll(async () => {
   await eventually(async () => (await fetch(`${world.stack.url}/readyz`)).status === 200, 30_000);
 }, 90_000);
 afterAll(async () => {
-  for (const socket of sockets) await socket.close();
+  await sockets.close();
   if (child !== undefined && child.exitCode === null) {
     child.kill("SIGTERM");
     await once(child, "exit");
   }
   await world?.stop();
 }, 60_000);
-
-async function open(at: { url: string }, token: string): Promise<GatewaySocket> {
-  const socket = await GatewaySocket.open(at, token);
-  sockets.push(socket);
-  return socket;
-}
 
 describe("both layouts at once", () => {
   test("show, kick, revoke and publish at the gateway inside and at the one apart", async () => {
@@ -64,7 +58,7 @@ describe("both layouts at once", () => {
     ).id;
     const channel = `intent:${intentId}`;
     const { token } = await shop.createToken({ buyer_id: "7", channels: [channel] });
-    const both = [await open(stack, token), await open(apart, token)];
+    const both = [await sockets.open(stack, token), await sockets.open(apart, token)];
     for (const socket of both) expect(await socket.sub(channel)).toBe("ok");
 
     const { data, processes } = await admin.gateway.connections({ channel });
@@ -87,7 +81,7 @@ describe("both layouts at once", () => {
       await admin.gateway.kick(socket.id);
       await eventually(() => socket.closed === 4504);
     }
-    const again = [await open(stack, token), await open(apart, token)];
+    const again = [await sockets.open(stack, token), await sockets.open(apart, token)];
     const { at, by } = await shop.gateway.revoke({ buyer_id: "7", reason: "signed out" });
     await eventually(() => again.every(({ closed }) => closed === 4503), 1_000);
     const { data: listed } = await admin.gateway.revocations({ backend_id: backendId! });

@@ -3,30 +3,30 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import { type ApiKeyCreated, type BuyerRevocationView, newId, type TokenCreated } from "@outcry/protocol";
 import type { Backend, Call } from "./api-calls.js";
-import { type GatewayProcess, GatewaySocket, startGateway } from "./gateways.js";
-import { eventually, type Market, startMarket } from "./in-process.js";
+import {
+  type GatewayMarket,
+  type GatewayProcess,
+  type GatewaySocket,
+  startGateway,
+  startGatewayMarket,
+} from "./gateways.js";
+import { eventually, type Market } from "./in-process.js";
 
 const REVOCATIONS = "/v1/gateway/revocations";
 const WITHIN_MS = 1_000;
 
+let world: GatewayMarket;
 let market: Market;
 let backend: Backend;
 let one: GatewayProcess;
 let two: GatewayProcess;
-const sockets: GatewaySocket[] = [];
 
 beforeAll(async () => {
-  market = await startMarket();
-  backend = await market.backend();
-  [one, two] = await Promise.all([startGateway(market), startGateway(market)]);
+  world = await startGatewayMarket();
+  ({ market, backend, one, two } = world);
 }, 60_000);
-afterEach(async () => {
-  for (const socket of sockets.splice(0)) await socket.close();
-});
-afterAll(async () => {
-  await Promise.all([one?.stop(), two?.stop()]);
-  await market?.stop();
-}, 30_000);
+afterEach(() => world?.sockets.close());
+afterAll(() => world?.stop(), 30_000);
 
 async function tokenOf(buyer: string, channels = [`buyer:${buyer}`], of: Backend = backend): Promise<string> {
   const made = await of.call<TokenCreated>("POST", "/v1/tokens", { buyer_id: buyer, channels });
@@ -35,8 +35,7 @@ async function tokenOf(buyer: string, channels = [`buyer:${buyer}`], of: Backend
 }
 
 async function open(at: GatewayProcess, token: string, ...channels: string[]): Promise<GatewaySocket> {
-  const socket = await GatewaySocket.open(at, token);
-  sockets.push(socket);
+  const socket = await world.sockets.open(at, token);
   for (const channel of channels) expect(await socket.sub(channel)).toBe("ok");
   return socket;
 }

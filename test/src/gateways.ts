@@ -7,7 +7,8 @@ import { silentLog, STREAMS, systemClock } from "@outcry/protocol";
 import { cursorKeys } from "@outcry/ws-gateway";
 import { fastify } from "fastify";
 import { WebSocket } from "ws";
-import { CURSOR_SECRET, eventually, type Market, SERVICE_ID } from "./in-process.js";
+import type { Backend } from "./api-calls.js";
+import { CURSOR_SECRET, eventually, type Market, SERVICE_ID, startMarket } from "./in-process.js";
 
 export interface GatewayProcess {
   readonly gateway: Gateway;
@@ -47,6 +48,50 @@ export async function startGateway({ brokers }: Market, allowedOrigins: string[]
       await backbone.close();
     },
   };
+}
+
+/** Sockets that tests open: none is left behind. */
+export class OpenSockets {
+  readonly #open: GatewaySocket[] = [];
+
+  /** Throws with the code of a refusal. */
+  async open(at: Pick<GatewayProcess, "url">, token: string): Promise<GatewaySocket> {
+    const socket = await GatewaySocket.open(at, token);
+    this.#open.push(socket);
+    return socket;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#open.splice(0)) await socket.close();
+  }
+}
+
+/** A market with a backend, and two processes of the gateway beside it. */
+export interface GatewayMarket {
+  readonly market: Market;
+  readonly backend: Backend;
+  readonly one: GatewayProcess;
+  readonly two: GatewayProcess;
+  readonly sockets: OpenSockets;
+  stop(): Promise<void>;
+}
+
+export async function startGatewayMarket(): Promise<GatewayMarket> {
+  const market = await startMarket();
+  try {
+    const backend = await market.backend();
+    const [one, two] = await Promise.all([startGateway(market), startGateway(market)]);
+    const sockets = new OpenSockets();
+    const stop = async (): Promise<void> => {
+      await sockets.close();
+      await Promise.all([one.stop(), two.stop()]);
+      await market.stop();
+    };
+    return { market, backend, one, two, sockets, stop };
+  } catch (error) {
+    await market.stop();
+    throw error;
+  }
 }
 
 export interface GatewayMessage {

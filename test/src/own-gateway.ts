@@ -11,6 +11,7 @@ import { fastify } from "fastify";
 export interface OwnGateway {
   /** Of its WebSocket. */
   readonly url: string;
+  isReady(): boolean;
   stop(): Promise<void>;
 }
 
@@ -42,6 +43,7 @@ export async function startOwnGateway(
   const url = await app.listen({ host: "127.0.0.1", port: 0 });
   return {
     url: `${url.replace("http", "ws")}${GATEWAY_PATHS.native}`,
+    isReady: () => gateway.unready === undefined,
     async stop() {
       await app.close();
       await backbone.close();

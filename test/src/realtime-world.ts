@@ -6,8 +6,11 @@ import {
   type Backbone,
   connectBackbone,
   createAppender,
+  ensureStreams,
   INBOX_PREFIXES,
   openBucket,
+  purgeBelow,
+  streamHead,
 } from "@outcry/backbone";
 import {
   type Channel,
@@ -118,6 +121,21 @@ export class RealtimeWorld {
     await this.#appender.append({ subject: topic, data: Buffer.from(JSON.stringify(event)) });
   }
 
+  /** Only the newest `keep` messages of EVENTS stay. */
+  async trim(keep: number): Promise<void> {
+    const { lastSeq } = await streamHead(this.#service, STREAMS.events);
+    await purgeBelow(this.#service, STREAMS.events, lastSeq - keep + 1);
+  }
+
+  async deleteEvents(): Promise<void> {
+    await this.#service.request(`$JS.API.STREAM.DELETE.${STREAMS.events}`, new Uint8Array(0));
+  }
+
+  /** Another stream of that name, empty, under another epoch. */
+  async makeEvents(): Promise<void> {
+    await ensureStreams(this.#service, { replicas: 1, region: "local" });
+  }
+
   /** From `n = from`, one every few milliseconds, while `work` runs; how many there are then. */
   async tellDuring(intentId: string, from: number, work: () => Promise<void>): Promise<number> {
     const done = new AbortController();
@@ -145,6 +163,8 @@ export const upTo = (end: number, from = 0): number[] => Array.from({ length: en
 export class Heard<N extends ChannelName> {
   readonly channel: Channel<N>;
   readonly numbers: number[] = [];
+  /** In order: the events' numbers, and the rest in words. */
+  readonly story: (number | string)[] = [];
   readonly others: Exclude<ChannelMessage, { kind: "event" }>[] = [];
   readonly statuses: RealtimeStatus[] = [];
   /** Why it ended. */
@@ -176,11 +196,21 @@ export class Heard<N extends ChannelName> {
   async #read(): Promise<void> {
     try {
       for await (const message of this.channel) {
+        this.story.push(wordOf(message));
         if (message.kind !== "event") this.others.push(message);
-        else this.numbers.push((message.event.data as { dispatched: number }).dispatched);
+        else this.numbers.push(numberOf(message));
       }
     } catch (error) {
       this.error = error;
     }
   }
+}
+
+const numberOf = ({ event }: Extract<ChannelMessage, { kind: "event" }>): number =>
+  (event.data as { dispatched: number }).dispatched;
+
+function wordOf(message: ChannelMessage): number | string {
+  if (message.kind === "event") return numberOf(message);
+  if (message.kind === "gap") return `gap: ${message.reason}`;
+  return message.kind === "recovered" ? `recovered ${message.events}` : message.kind;
 }

@@ -1,4 +1,5 @@
-// A network between a client and a server: passes bytes on, swallows them in silence as a pulled cable does, cuts with a reset.
+// A network between a client and a server, and what can become of it: it passes bytes on, holds them back as a route does that loses
+// packets for a while, swallows them in silence as a pulled cable does, refuses, cuts with a FIN or a reset.
 
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
@@ -15,7 +16,12 @@ export class TcpProxy {
   accepted = 0;
   readonly #server: Server = createServer((near) => this.#take(near));
   readonly #pairs = new Set<Pair>();
+  readonly #forgotten = new Set<Pair>();
+  /** Dialled while nothing came through. */
+  readonly #dialling = new Set<Socket>();
   #silent = false;
+  #held = false;
+  #refuses = false;
 
   constructor(targetUrl: string) {
     this.target = new URL(targetUrl).host;
@@ -29,7 +35,11 @@ export class TcpProxy {
   }
 
   get host(): string {
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
   }
 
   get open(): number {
@@ -47,6 +57,39 @@ export class TcpProxy {
     this.#silent = false;
   }
 
+  /** The route loses every packet, and TCP sends them again and again: nothing arrives, no end is told, who dials waits. */
+  hold(): void {
+    this.#held = true;
+    for (const { near, far } of this.#pairs) for (const socket of [near, far]) socket.pause();
+  }
+
+  /** Packets come through again, those from meanwhile too, and each end that was closed meanwhile. */
+  release(): void {
+    this.#held = false;
+    for (const { near, far } of this.#pairs) for (const socket of [near, far]) socket.resume();
+    for (const near of this.#dialling) this.#connect(near);
+    this.#dialling.clear();
+  }
+
+  /** As a firewall that lost its table: what is connected hears nothing more, for ever, and new connections come through. */
+  forget(): void {
+    for (const pair of this.#pairs) {
+      for (const socket of [pair.near, pair.far]) socket.pause();
+      this.#forgotten.add(pair);
+    }
+    this.#pairs.clear();
+  }
+
+  /** FIN to both sides, and to everyone who dials. What is under way is lost. */
+  cut(): void {
+    this.#refuses = true;
+    for (const { near, far } of this.#pairs) for (const socket of [near, far]) socket.destroy();
+  }
+
+  mend(): void {
+    this.#refuses = false;
+  }
+
   /** RST to both sides. */
   reset(): void {
     for (const { near, far } of this.#pairs) {
@@ -57,15 +100,26 @@ export class TcpProxy {
   }
 
   async close(): Promise<void> {
+    for (const pair of this.#forgotten) this.#pairs.add(pair);
     this.reset();
+    for (const near of this.#dialling) near.destroy();
     this.#server.close();
     await once(this.#server, "close");
   }
 
   #take(near: Socket): void {
     this.accepted++;
+    near.on("error", () => undefined); // a close follows
+    if (this.#refuses) return void near.destroy();
+    if (!this.#held) return this.#connect(near);
+    this.#dialling.add(near);
+    near.on("close", () => this.#dialling.delete(near));
+  }
+
+  #connect(near: Socket): void {
     const { hostname, port } = new URL(`tcp://${this.target}`);
     const pair: Pair = { near, far: connect(Number(port), hostname) };
+    pair.far.on("error", () => undefined);
     this.#pairs.add(pair);
     this.#pass(near, pair.far, pair);
     this.#pass(pair.far, near, pair);
@@ -75,7 +129,6 @@ export class TcpProxy {
     from.on("data", (bytes) => {
       if (!this.#silent) to.write(bytes);
     });
-    from.on("error", () => undefined); // a close follows
     from.on("close", () => {
       if (this.#silent) return; // nobody hears of it
       this.#pairs.delete(pair);

@@ -44,6 +44,8 @@ export interface LeafLayout extends Layout {
 export interface LeafLayoutOptions extends LayoutOptions {
   /** Given the leaf node port of the home region: the port that the other region dials instead. For tests that cut the line. */
   readonly lineThrough?: (port: number) => Promise<number>;
+  /** In place of the `ping_interval` of the shipped configurations. For tests that wait for missing pings. */
+  readonly pingMs?: number;
 }
 
 /** Two regions, each with a domain: `eu` owns the record, `us` is its leaf node. */
@@ -51,7 +53,10 @@ export async function startLeafRegions(options: LeafLayoutOptions): Promise<Leaf
   const place = openPlace(options);
   const leafPort = await pickPort(0);
   const [eu, us] = [place.server("eu"), place.server("us")];
-  const home = await eu.start(natsFile(["leaf-home"], { ...eu.variables, DOMAIN: "eu", HOST, LEAF_PORT: leafPort }));
+  const pings = options.pingMs === undefined ? "" : `\nping_interval: "${options.pingMs}ms"`; // the last one counts
+  const home = await eu.start(
+    natsFile(["leaf-home"], { ...eu.variables, DOMAIN: "eu", HOST, LEAF_PORT: leafPort }) + pings,
+  );
   const linePort = (await options.lineThrough?.(leafPort)) ?? leafPort;
   const region = await us.start(
     natsFile(["leaf-region"], {
@@ -60,7 +65,7 @@ export async function startLeafRegions(options: LeafLayoutOptions): Promise<Leaf
       HOME_LEAF_URL: `nats://${HOST}:${linePort}`,
       ACCOUNT: place.auth.tree.app.publicKey,
       LEAF_CREDS: path.join(place.authDir, "service.creds"),
-    }),
+    }) + pings,
   );
   return { ...place.layout, home, region };
 }

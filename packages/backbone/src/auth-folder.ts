@@ -43,9 +43,9 @@ function renewed(folder: string, found: AuthFolder, deps: { readonly clock: Cloc
 
 /** A folder of its own for the gateways and the keeper of one tap: `gateway.creds` and `tap.creds`, and nothing of the tree. */
 export function writeTapFolder(folder: string, tree: AuthTree, deps: { readonly clock: Clock }, place: TapPlace): void {
+  const users = mintTapUsers(tree, deps, place); // first: a name that is none leaves no folder
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  for (const [user, { creds }] of Object.entries(mintTapUsers(tree, deps, place)))
-    writePrivate(path.join(folder, `${user}.creds`), creds);
+  for (const [user, { creds }] of Object.entries(users)) writePrivate(path.join(folder, `${user}.creds`), creds);
 }
 
 /** Throws config_invalid for a folder that is incomplete or that others may read. */

@@ -1,7 +1,5 @@
 // The servers and processes of one row of the realtime gateway. Streams are synced late: the disk is no part of what these rows measure.
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import path from "node:path";
 import type { FoundServers } from "@outcry/servers";
 import type { GatewayLimits } from "@outcry/ws-gateway";
 import { type Child, startChild } from "./child-process.js";
@@ -13,8 +11,7 @@ import type { SubscribersVerbs } from "./child/subscribers.js";
 import type { Run } from "./closed-loop.js";
 import { grantAccess, type RealtimeAccess } from "./realtime-access.js";
 import { RestartableBrokers } from "./restartable.js";
-
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+import { startUndoable, type Undo } from "./undo.js";
 
 export interface RealtimeRigOptions {
   servers: FoundServers;
@@ -44,28 +41,13 @@ export interface Server<V extends ProbeVerbs> {
   readonly port: number;
 }
 
-export async function startRealtimeRig(options: RealtimeRigOptions): Promise<RealtimeRig> {
-  mkdirSync(options.folder, { recursive: true });
-  const dataDir = mkdtempSync(path.join(options.folder, "data-"));
-  const undo: (() => Promise<unknown>)[] = [async () => rmSync(dataDir, { recursive: true, force: true })];
-  const stop = async (): Promise<void> => {
-    for (const signal of SIGNALS) process.off(signal, interrupted);
-    for (const step of undo.splice(0).toReversed()) await step();
-  };
-  const interrupted = (): void => void stop().finally(() => process.exit(130));
-  for (const signal of SIGNALS) process.once(signal, interrupted);
-  try {
-    return Object.assign(await startAll(options, dataDir, undo), { stop }); // whose getters tell of the processes of the moment
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-}
+export const startRealtimeRig = (options: RealtimeRigOptions): Promise<RealtimeRig> =>
+  startUndoable(options.folder, (dataDir, undo) => startAll(options, dataDir, undo));
 
 async function startAll(
   { servers, limits }: RealtimeRigOptions,
   dataDir: string,
-  undo: (() => Promise<unknown>)[],
+  undo: Undo,
 ): Promise<Omit<RealtimeRig, "stop">> {
   const brokers = await RestartableBrokers.start({ servers, dataDir });
   undo.push(() => brokers.stop());

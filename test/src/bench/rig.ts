@@ -3,8 +3,6 @@
 import { jetstreamManager } from "@nats-io/jetstream";
 import { STREAMS } from "@outcry/protocol";
 import type { FoundServers } from "@outcry/servers";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import path from "node:path";
 import { serverName, startBenchBrokers } from "./brokers.js";
 import { type Child, startChild } from "./child-process.js";
 import type { BareHttpVerbs } from "./child/bare-http.js";
@@ -12,6 +10,7 @@ import type { IntakeVerbs } from "./child/intake.js";
 import type { LoadVerbs } from "./child/load.js";
 import { BARE, type Place, connectBare } from "./child/place.js";
 import type { ServiceOptions, ServiceVerbs } from "./child/service.js";
+import { startUndoable, type Undo } from "./undo.js";
 
 const SELLER_CONNECTIONS = 4;
 const BARE_BYTES_MAX = 8 * 1024 ** 3;
@@ -20,7 +19,6 @@ const ENABLED_TRIES = 100;
 const ENABLED_POLL_MS = 100;
 const STEP_DOWN_TRIES = 50;
 const STEP_DOWN_WAIT_MS = 200; // an election between the tries
-const SIGNALS = ["SIGINT", "SIGTERM"] as const; // an interrupted run leaves nothing behind either
 
 export interface RigOptions {
   servers: FoundServers;
@@ -52,29 +50,10 @@ export interface Rig {
   stop(): Promise<void>;
 }
 
-export async function startRig(options: RigOptions): Promise<Rig> {
-  mkdirSync(options.folder, { recursive: true });
-  const dataDir = mkdtempSync(path.join(options.folder, "data-"));
-  const undo: (() => Promise<unknown>)[] = [async () => rmSync(dataDir, { recursive: true, force: true })];
-  const stop = async (): Promise<void> => {
-    for (const signal of SIGNALS) process.off(signal, interrupted);
-    for (const step of undo.splice(0).toReversed()) await step();
-  };
-  const interrupted = (): void => void stop().finally(() => process.exit(130));
-  for (const signal of SIGNALS) process.once(signal, interrupted);
-  try {
-    return { ...(await startAll(options, dataDir, undo)), stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-}
+export const startRig = (options: RigOptions): Promise<Rig> =>
+  startUndoable(options.folder, (dataDir, undo) => startAll(options, dataDir, undo));
 
-async function startAll(
-  options: RigOptions,
-  dataDir: string,
-  undo: (() => Promise<unknown>)[],
-): Promise<Omit<Rig, "stop">> {
+async function startAll(options: RigOptions, dataDir: string, undo: Undo): Promise<Omit<Rig, "stop">> {
   const brokers = await startBenchBrokers({ servers: options.servers, dataDir, replicas: options.replicas ?? 1 });
   undo.push(() => brokers.stop());
   const { place } = brokers;

@@ -6,7 +6,7 @@ import { type Backbone, purgeBelow, streamHead } from "@outcry/backbone";
 import { STREAMS, tapStream } from "@outcry/protocol";
 import { type LeafLayout, type ServiceProcess, startLeafRegions } from "@outcry/regions";
 import { seeded, SEED } from "../faults/sizes.js";
-import { Line } from "./line.js";
+import { TcpProxy } from "../tcp-proxy.js";
 import { eventually, MIRROR_BACK_MS, newLayoutOptions, RegionWorld, settled } from "./region-world.js";
 import { Roamer } from "./roamer.js";
 
@@ -14,7 +14,7 @@ const [EU, US] = [0, 1];
 const TAP = tapStream("us");
 const TIMEOUT_MS = 3 * MIRROR_BACK_MS; // seconds, as a rule
 
-let line: Line;
+let line: TcpProxy;
 let layout: LeafLayout;
 let world: RegionWorld;
 let keeper: ServiceProcess;
@@ -25,7 +25,8 @@ let homeFromUs: Backbone;
 
 beforeAll(async () => {
   const options = newLayoutOptions();
-  const lineThrough = async (port: number): Promise<number> => (line = await Line.to(port)).port;
+  const lineThrough = async (port: number): Promise<number> =>
+    (line = await TcpProxy.to(`tcp://127.0.0.1:${port}`)).port;
   layout = await startLeafRegions({ ...options, lineThrough });
   world = await RegionWorld.start(layout, options, { urls: [layout.home.url], replicas: 1, region: "eu" });
   const place = { urls: [layout.region.url], tap: "us", domain: "eu" };

@@ -59,6 +59,18 @@ describe("two regions by leaf node", () => {
     30_000 + EVENTS * 20,
   );
 
+  test("the shipped configurations ping as docs/regions.md says: silent-line.test waits for it in a soak", async () => {
+    const pings = async ({ monitorUrl }: { monitorUrl: string }): Promise<number[]> => {
+      const varz = await (await fetch(`${monitorUrl}/varz`)).json();
+      const { ping_interval: intervalNs, ping_max: max } = varz as { ping_interval: number; ping_max: number };
+      return [intervalNs / 1e9, max];
+    };
+    expect([await pings(layout.region), await pings(layout.home)]).toEqual([
+      [3, 2],
+      [10, 2],
+    ]);
+  });
+
   test("an intent and an event that are published from us reach the record in eu, and both regions hear the event", async () => {
     const reader = newRoamer(100);
     await reader.finish(world.told);

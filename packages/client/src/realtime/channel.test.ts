@@ -1,23 +1,15 @@
-import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CursorStore, localStorageCursors, memoryCursors } from "./cursor-store.js";
-import type { PeerGateway } from "./gateway.fixture.js";
 import { REALTIME_LIMITS } from "./limits.js";
 import { Bench, eventually, namesOf, Reader, take } from "./realtime.fixture.js";
 import type { RealtimeError } from "./realtime-error.js";
 
-let bench: Bench;
-let gateway: PeerGateway;
-
-beforeEach(async () => {
-  bench = await Bench.open();
-  ({ gateway } = bench);
-});
-afterEach(() => bench.close());
+const bench = Bench.forEachTest();
 
 describe("listeners", () => {
   test("get events one after the other, those of a type narrowed, and everything else by its name", async () => {
-    gateway.append("QUOTE_RECEIVED", "INTENT_CLOSED");
+    bench.gateway.append("QUOTE_RECEIVED", "INTENT_CLOSED");
     const seen: string[] = [];
     const channel = bench.follow({ cursor: "c0" });
     channel.on("event", async (event) => {
@@ -36,8 +28,8 @@ describe("listeners", () => {
     channel.on("gap", ({ reason }) => seen.push(`gap ${reason}`));
     channel.on("end", ({ code }) => seen.push(`end ${code}`));
     await eventually(() => seen.includes("recovered 2"));
-    gateway.broadcast({ ch: "intent:a", reset: { reason: "epoch", c: "c9" } });
-    gateway.broadcast({ ch: "intent:a", end: { code: "channel_forbidden" } });
+    bench.gateway.broadcast({ ch: "intent:a", reset: { reason: "epoch", c: "c9" } });
+    bench.gateway.broadcast({ ch: "intent:a", end: { code: "channel_forbidden" } });
     await eventually(() => seen.includes("end channel_forbidden"));
     expect(seen).toEqual([
       "begin QUOTE_RECEIVED",
@@ -59,10 +51,10 @@ describe("listeners", () => {
     channel.on("event", ({ type }) => kept.push(type));
     const off = channel.on("event", ({ type }) => away.push(type));
     await channel.ready();
-    gateway.append("A");
+    bench.gateway.append("A");
     await eventually(() => kept.length === 1);
     off();
-    gateway.append("B");
+    bench.gateway.append("B");
     await eventually(() => kept.length === 2);
     expect(away).toEqual(["A"]);
   });
@@ -79,7 +71,7 @@ describe("listeners", () => {
   });
 
   test("that throw end the channel with their error, and the message counts as not dealt with", async () => {
-    gateway.append("A", "B", "C");
+    bench.gateway.append("A", "B", "C");
     const cursors = memoryCursors();
     const realtime = bench.connect({ cursors });
     const channel = realtime.channel("intent:a", { from: "start" });
@@ -101,7 +93,7 @@ describe("listeners", () => {
 
 describe("a cursor", () => {
   test("is saved when the handler has returned, not before", async () => {
-    gateway.append("A", "B");
+    bench.gateway.append("A", "B");
     const saved: string[] = [];
     const store: CursorStore = { get: () => undefined, set: (_, cursor) => void saved.push(cursor) };
     const done: (() => void)[] = [];
@@ -119,7 +111,7 @@ describe("a cursor", () => {
   });
 
   test("of a loop is saved when the next message is asked for; a loop that is left repeats the one it was left at", async () => {
-    gateway.append("A", "B", "C");
+    bench.gateway.append("A", "B", "C");
     const cursors = memoryCursors();
     const realtime = bench.connect({ cursors });
     for await (const message of realtime.channel("intent:a", { from: "start" }))
@@ -134,7 +126,7 @@ describe("a cursor", () => {
       getItem: (key: string) => items.get(key) ?? null,
       setItem: (key: string, value: string) => void items.set(key, value),
     };
-    gateway.append("A", "B");
+    bench.gateway.append("A", "B");
     const reader = new Reader(bench.follow({ from: "start" }, { cursors: localStorageCursors("me:", storage) }));
     await reader.take(2);
     expect([...items]).toEqual([["me:intent:a", "c1"]]);
@@ -145,7 +137,7 @@ describe("a cursor", () => {
 
   test("store that is slow gets the newest, in order, and close() waits for it", async () => {
     const names = Array.from({ length: 50 }, (_, index) => `E${index}`);
-    gateway.append(...names);
+    bench.gateway.append(...names);
     const saved: string[] = [];
     const store: CursorStore = {
       get: async () => undefined,
@@ -173,7 +165,7 @@ describe("a cursor", () => {
         throw new Error("quota");
       },
     };
-    gateway.append("A", "B");
+    bench.gateway.append("A", "B");
     const channel = bench.follow({ from: "start" }, { cursors: full });
     expect(namesOf(await take(channel, 2))).toEqual(["A", "B"]);
     expect(bench.errors).toMatchObject([{ code: "cursor_not_saved", temporary: true, channel: "intent:a" }]);
@@ -184,28 +176,28 @@ describe("a slow reader", () => {
   test("loses nothing: its channel is left at the gateway until half is read, the others go on", async () => {
     const bufferMax = 100;
     const names = Array.from({ length: 1_050 }, (_, index) => `E${index}`);
-    gateway.append(...names);
+    bench.gateway.append(...names);
     const realtime = bench.connect();
     const slow = realtime.channel("intent:slow", { from: "start", bufferMax });
     const fast = realtime.channel("intent:fast", { from: "start" });
     const reading = take(fast, 1_051);
-    await eventually(() => gateway.commands.some(({ op, ch }) => op === "unsub" && ch === "intent:slow"));
+    await eventually(() => bench.gateway.commands.some(({ op, ch }) => op === "unsub" && ch === "intent:slow"));
     await sleep(2 * REALTIME_LIMITS.pausedAtLeastMs);
-    const subs = () => gateway.commands.filter(({ op, ch }) => op === "sub" && ch === "intent:slow").length;
+    const subs = () => bench.gateway.commands.filter(({ op, ch }) => op === "sub" && ch === "intent:slow").length;
     expect(subs()).toBe(1); // nobody has read yet
-    gateway.append("LIVE");
+    bench.gateway.append("LIVE");
     expect(namesOf(await reading)).toEqual([...names, "LIVE"]);
     expect(namesOf(await take(slow, 1_051))).toEqual([...names, "LIVE"]); // and no word of it
     expect(subs()).toBeGreaterThan(5);
-    expect(gateway.connections).toBe(1);
+    expect(bench.gateway.connections).toBe(1);
   }, 20_000);
 
   test("that pauses over a reconnect resumes where it was", async () => {
     const names = Array.from({ length: 50 }, (_, index) => `E${index}`);
-    gateway.append(...names);
+    bench.gateway.append(...names);
     const reader = new Reader(bench.follow({ from: "start", bufferMax: 20 }));
-    await eventually(() => gateway.commands.some(({ op }) => op === "unsub"));
-    gateway.cutAll();
+    await eventually(() => bench.gateway.commands.some(({ op }) => op === "unsub"));
+    bench.gateway.cutAll();
     await bench.opened(2);
     const messages = await reader.take(51);
     expect(namesOf(messages).filter((name) => name !== "recovered")).toEqual(names);
@@ -214,7 +206,7 @@ describe("a slow reader", () => {
 
 describe("the end", () => {
   test("is a signal's, with its reason, or close()'s, without one; what was not read is dropped", async () => {
-    gateway.append("A", "B", "C");
+    bench.gateway.append("A", "B", "C");
     const controller = new AbortController();
     const aborted = bench.follow({ from: "start", signal: controller.signal });
     const reader = new Reader(aborted);
@@ -240,7 +232,7 @@ describe("the end", () => {
     const refused = never.ready().catch((error: unknown) => error);
     await never.close();
     expect(await refused).toMatchObject({ code: "closed" });
-    await eventually(() => gateway.openNow === 0);
+    await eventually(() => bench.gateway.openNow === 0);
   });
 
   test("leaves no timer behind that would keep a program alive, also when messages are under way as it ends", async () => {
@@ -249,9 +241,9 @@ describe("the end", () => {
     for (let round = 0; round < 20; round++) {
       const realtime = bench.connect();
       const channel = realtime.channel("intent:a", { from: "start" });
-      gateway.append("A");
+      bench.gateway.append("A");
       await take(channel, 1);
-      for (let more = 0; more < 50; more++) gateway.append("B");
+      for (let more = 0; more < 50; more++) bench.gateway.append("B");
       await realtime.close();
     }
     await sleep(100); // shorter than the silence that ends a connection

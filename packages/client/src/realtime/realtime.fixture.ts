@@ -1,5 +1,6 @@
 // What the tests of the realtime client share: a peer gateway, connections to it, and what was read from a channel.
 
+import { afterEach, beforeEach } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket } from "ws";
 import type { Channel, ChannelOptions } from "./channel.js";
@@ -9,17 +10,19 @@ import { createRealtime, type Realtime, type RealtimeOptions } from "./realtime.
 import type { RealtimeError } from "./realtime-error.js";
 
 export class Bench {
-  readonly gateway: PeerGateway;
+  gateway = new PeerGateway();
   readonly statuses: RealtimeStatus[] = [];
   readonly errors: RealtimeError[] = [];
   readonly #connections: Realtime[] = [];
 
-  constructor(gateway: PeerGateway) {
-    this.gateway = gateway;
-  }
-
-  static async open(): Promise<Bench> {
-    return new Bench(await new PeerGateway().open());
+  /** Each test of the file has its own gateway on it, and leaves nothing open. */
+  static forEachTest(): Bench {
+    const bench = new Bench();
+    beforeEach(async () => {
+      bench.gateway = await new PeerGateway().open();
+    });
+    afterEach(() => bench.close());
+    return bench;
   }
 
   connect(options: Partial<RealtimeOptions> = {}): Realtime {
@@ -50,8 +53,10 @@ export class Bench {
   }
 
   async close(): Promise<void> {
-    for (const realtime of this.#connections) await realtime.close();
+    for (const realtime of this.#connections.splice(0)) await realtime.close();
     await this.gateway.close();
+    this.statuses.length = 0;
+    this.errors.length = 0;
   }
 }
 

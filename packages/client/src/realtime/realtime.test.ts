@@ -1,24 +1,16 @@
-import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChannelMessage } from "./channel-types.js";
 import { Bench, eventually, namesOf, Reader, take } from "./realtime.fixture.js";
-import type { PeerGateway } from "./gateway.fixture.js";
 
-let bench: Bench;
-let gateway: PeerGateway;
-
-beforeEach(async () => {
-  bench = await Bench.open();
-  ({ gateway } = bench);
-});
-afterEach(() => bench.close());
+const bench = Bench.forEachTest();
 
 describe("a channel", () => {
   test("is authenticated for, subscribed, and read in order", async () => {
-    gateway.append("OLD");
+    bench.gateway.append("OLD");
     const channel = bench.follow();
     await channel.ready();
-    gateway.append("INTENT_CREATED", "INTENT_BROADCASTED");
+    bench.gateway.append("INTENT_CREATED", "INTENT_BROADCASTED");
     const event = (n: number, type: string) => ({
       kind: "event",
       channel: "intent:a",
@@ -26,15 +18,15 @@ describe("a channel", () => {
       event: { id: `evt_${n}`, type, data: {} },
     });
     expect(await take(channel, 2)).toEqual([event(2, "INTENT_CREATED"), event(3, "INTENT_BROADCASTED")]);
-    expect(gateway.protocols).toEqual(["outcry.v1"]);
-    expect(gateway.commands).toEqual([
+    expect(bench.gateway.protocols).toEqual(["outcry.v1"]);
+    expect(bench.gateway.commands).toEqual([
       { id: 0, op: "auth", token: "key" },
       { id: 1, op: "sub", ch: "intent:a" },
     ]);
   });
 
   test("resumes behind a cursor that was kept, and says how much came; or begins at the start", async () => {
-    gateway.append("A", "B", "C");
+    bench.gateway.append("A", "B", "C");
     expect(namesOf(await take(bench.follow({ from: "start" }), 3))).toEqual(["A", "B", "C"]);
     const [c, recovered] = await take(bench.follow({ cursor: "c2" }), 2);
     expect(namesOf([c!])).toEqual(["C"]);
@@ -45,7 +37,7 @@ describe("a channel", () => {
   });
 
   test("shares its connection with others, each with a place of its own", async () => {
-    gateway.append("A", "B");
+    bench.gateway.append("A", "B");
     const realtime = bench.connect();
     const [a, b] = [
       realtime.channel("intent:a", { from: "start" }),
@@ -55,9 +47,9 @@ describe("a channel", () => {
     expect(namesOf(await take(b, 2))).toEqual(["B", "recovered"]);
     const later = realtime.channel("backend:c");
     await later.ready();
-    gateway.append("C");
+    bench.gateway.append("C");
     expect(namesOf(await take(later, 1))).toEqual(["C"]);
-    expect(gateway.connections).toBe(1);
+    expect(bench.gateway.connections).toBe(1);
     expect(() => realtime.channel("backend:c")).toThrow("channel_in_use");
   });
 
@@ -65,10 +57,10 @@ describe("a channel", () => {
     const channel = bench.follow({ from: "start" });
     await channel.ready();
     const ends = [
-      () => gateway.cutAll(),
-      () => gateway.closeAll(4008),
-      () => gateway.closeAll(1001),
-      () => gateway.closeAll(4012),
+      () => bench.gateway.cutAll(),
+      () => bench.gateway.closeAll(4008),
+      () => bench.gateway.closeAll(1001),
+      () => bench.gateway.closeAll(4012),
     ];
     const names: string[] = [];
     const reading = take(channel, 44);
@@ -76,7 +68,7 @@ describe("a channel", () => {
       await bench.opened(round + 1);
       for (let index = 0; index < 10; index++) {
         names.push(`E${round}_${index}`);
-        gateway.append(names.at(-1)!);
+        bench.gateway.append(names.at(-1)!);
         if (index === 5) ends[round]!();
         await sleep(2);
       }
@@ -85,46 +77,46 @@ describe("a channel", () => {
     expect(namesOf(messages).filter((name) => name !== "recovered")).toEqual(names);
     const recovered = messages.filter((message) => message.kind === "recovered");
     expect(recovered).toHaveLength(4);
-    expect(gateway.connections).toBe(5);
+    expect(bench.gateway.connections).toBe(5);
   });
 
   test("that goes quiet is answered pings, and its cursor moves with the positions", async () => {
     const channel = bench.follow();
     const reader = new Reader(channel);
     await channel.ready();
-    gateway.broadcast({});
-    gateway.broadcast({ ch: "intent:a", pos: "c9" });
-    gateway.append("A");
+    bench.gateway.broadcast({});
+    bench.gateway.broadcast({ ch: "intent:a", pos: "c9" });
+    bench.gateway.append("A");
     await reader.take(1);
-    await eventually(() => gateway.commands.some(({ op }) => op === "pong"));
-    gateway.broadcast({ ch: "intent:a", pos: "c12" });
+    await eventually(() => bench.gateway.commands.some(({ op }) => op === "pong"));
+    bench.gateway.broadcast({ ch: "intent:a", pos: "c12" });
     const next = reader.take(1);
     await eventually(() => channel.cursor === "c12");
-    gateway.append("B");
+    bench.gateway.append("B");
     await next;
   });
 
   test("says a gap out loud: on a reset, on a resume that is not proven whole, on a cursor that is not its own", async () => {
-    gateway.append("A");
+    bench.gateway.append("A");
     const channel = bench.follow({ cursor: "c0" });
     const reader = new Reader(channel);
     expect(namesOf(await reader.take(2))).toEqual(["A", "recovered"]);
     const gap = (cursor: string, reason: string) => [{ kind: "gap", channel: "intent:a", cursor, reason }];
-    gateway.broadcast({ ch: "intent:a", reset: { reason: "epoch", c: "c1" } });
+    bench.gateway.broadcast({ ch: "intent:a", reset: { reason: "epoch", c: "c1" } });
     expect(await reader.take(1)).toEqual(gap("c1", "epoch"));
 
     const once = (said: Record<string, unknown>) => {
-      gateway.sub = () => {
-        gateway.sub = () => undefined;
+      bench.gateway.sub = () => {
+        bench.gateway.sub = () => undefined;
         return said;
       };
-      gateway.cutAll();
+      bench.gateway.cutAll();
     };
     once({ ok: { ch: "intent:a", c: "c5", recovered: false, reason: "trimmed" } });
     expect(await reader.take(1)).toEqual(gap("c5", "trimmed"));
     once({ err: { code: "cursor_invalid", n: 6003, retry: "never", msg: "" } });
     expect(await reader.take(1)).toEqual(gap("c1", "cursor_invalid"));
-    expect(gateway.commands.slice(-2)).toEqual([
+    expect(bench.gateway.commands.slice(-2)).toEqual([
       { id: 1, op: "sub", ch: "intent:a", cur: "c5" },
       { id: 2, op: "sub", ch: "intent:a" },
     ]);
@@ -134,9 +126,9 @@ describe("a channel", () => {
     const channel = bench.follow();
     const reader = new Reader(channel);
     await channel.ready();
-    gateway.append("A");
-    gateway.broadcast({ ch: "intent:a", c: "c1", e: "A", d: { id: "evt_1", type: "A" } });
-    gateway.broadcast({ ch: "intent:a", c: "c7", e: "UNREADABLE", d: null });
+    bench.gateway.append("A");
+    bench.gateway.broadcast({ ch: "intent:a", c: "c1", e: "A", d: { id: "evt_1", type: "A" } });
+    bench.gateway.broadcast({ ch: "intent:a", c: "c7", e: "UNREADABLE", d: null });
     expect(namesOf(await reader.take(2))).toEqual(["A", "unreadable"]);
   });
 
@@ -144,22 +136,22 @@ describe("a channel", () => {
     const realtime = bench.connect();
     const [a, b] = [realtime.channel("intent:a"), realtime.channel("intent:b")];
     await Promise.all([a.ready(), b.ready()]);
-    gateway.broadcast({ ch: "intent:a", end: { code: "channel_forbidden" } });
+    bench.gateway.broadcast({ ch: "intent:a", end: { code: "channel_forbidden" } });
     const messages: ChannelMessage[] = [];
     for await (const message of a) messages.push(message);
     expect(messages).toEqual([{ kind: "end", channel: "intent:a", code: "channel_forbidden" }]);
-    gateway.append("A");
+    bench.gateway.append("A");
     expect(namesOf(await take(b, 1))).toEqual(["A"]);
-    expect(gateway.connections).toBe(1);
+    expect(bench.gateway.connections).toBe(1);
   });
 
   test("ignores what it does not know: lines that are no JSON, kinds of a later version", async () => {
     const channel = bench.follow();
     await channel.ready();
-    gateway.broadcast(
+    bench.gateway.broadcast(
       'nonsense\n{"ch":"intent:a","later":1}\n{"new":{}}\n[]\n7\nnull\n{"id":77,"ok":{}}\n{"id":null,"err":{}}',
     );
-    gateway.append("A");
+    bench.gateway.append("A");
     expect(namesOf(await take(channel, 1))).toEqual(["A"]);
   });
 });
@@ -168,7 +160,7 @@ describe("a refusal", () => {
   const refusal = (code: string, retry: string) => ({ err: { code, n: 1, retry, msg: `told ${code}` } });
 
   test("of a channel is that channel's error, and not tried again; the others go on", async () => {
-    gateway.sub = ({ ch }) => (ch === "intent:no" ? refusal("channel_forbidden", "never") : undefined);
+    bench.gateway.sub = ({ ch }) => (ch === "intent:no" ? refusal("channel_forbidden", "never") : undefined);
     const realtime = bench.connect();
     const [no, yes] = [realtime.channel("intent:no"), realtime.channel("intent:yes")];
     await expect(no.ready()).rejects.toMatchObject({
@@ -180,21 +172,21 @@ describe("a refusal", () => {
     });
     await expect(take(no, 1)).rejects.toMatchObject({ code: "channel_forbidden" });
     await yes.ready();
-    expect(gateway.commands.filter(({ op }) => op === "sub")).toHaveLength(2);
-    gateway.sub = () => undefined;
+    expect(bench.gateway.commands.filter(({ op }) => op === "sub")).toHaveLength(2);
+    bench.gateway.sub = () => undefined;
     await realtime.channel("intent:no").ready(); // its name is free again
-    expect(gateway.connections).toBe(1);
+    expect(bench.gateway.connections).toBe(1);
   });
 
   test("that may pass is told, and tried again on the same connection", async () => {
     let refused = 0;
-    gateway.sub = () => (refused++ < 2 ? refusal("dependency_unavailable", "after") : undefined);
-    gateway.append("A");
+    bench.gateway.sub = () => (refused++ < 2 ? refusal("dependency_unavailable", "after") : undefined);
+    bench.gateway.append("A");
     const channel = bench.follow({ from: "start" });
     expect(namesOf(await take(channel, 1))).toEqual(["A"]);
     expect(bench.errors).toMatchObject(
       [1, 2].map(() => ({ code: "dependency_unavailable", temporary: true, channel: "intent:a" })),
     );
-    expect(gateway.connections).toBe(1);
+    expect(bench.gateway.connections).toBe(1);
   });
 });
