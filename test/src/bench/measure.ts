@@ -67,6 +67,8 @@ export interface Figures {
   notes: string[];
 }
 
+const WARM_UPS_MAX = 8;
+const FASTER = 1.1; // two runs of the same code differ by as much
 const FOREIGN_TOLD = 0.05; // the kernel's own threads have less
 
 export interface MeasureOptions {
@@ -115,9 +117,10 @@ class Measured {
     return this.rounds.at(-1)!.rate;
   }
 
-  /** Twice: the second run is compiled code, and tells how many items fill a round. */
+  /** Until it gets no faster: then its code is compiled, and it is known how many items fill a round. */
   async warmUp(seconds: number): Promise<void> {
-    for (let run = 0; run < 2; run++) {
+    for (let run = 0, before = 0; run < WARM_UPS_MAX && this.#count > before * FASTER; run++) {
+      before = this.#count;
       await this.#side.prepare(this.#count);
       const { count, seconds: took } = await this.#side.run();
       await this.#side.settle?.();
