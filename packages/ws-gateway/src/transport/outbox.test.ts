@@ -91,3 +91,22 @@ test("the last words are one write, however much is queued, and nothing is taken
   expect(writes.map(({ text }) => text)).toEqual(["aaaabbbbcccc"]);
   expect(outbox.offer(Buffer.from("d"))).toBe(false);
 });
+
+test("large frames go out as they are, small ones between them joined, all in one write of the system", async () => {
+  const wrote: number[][] = [];
+  const sink = new Writable({
+    writev(chunks, done) {
+      wrote.push(chunks.map(({ chunk }) => (chunk as Buffer).length));
+      done();
+    },
+  });
+  const outbox = new Outbox(sink, new Flusher(GATEWAY_LIMITS), GATEWAY_LIMITS);
+  const large = Buffer.alloc(64 * 1024);
+  for (const frame of [Buffer.alloc(10), Buffer.alloc(20), large, Buffer.alloc(5), Buffer.alloc(6), large])
+    expect(outbox.offer(frame)).toBe(true);
+  await eventually(() => wrote.length > 0);
+  expect(wrote).toEqual([[30, large.length, 11, large.length]]);
+  for (let count = 0; count < 2; count++) outbox.offer(large); // behind a write that asked to wait
+  await eventually(() => wrote.length === 2);
+  expect(wrote[1]).toEqual([large.length, large.length]);
+});

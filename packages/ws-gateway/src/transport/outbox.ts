@@ -10,6 +10,9 @@ export interface Outlet {
   readonly writableNeedDrain: boolean;
   readonly destroyed: boolean;
   write(bytes: Buffer): boolean;
+  /** Between the two, what is written goes out as one; absent where each write is an answer of its own. */
+  cork?(): void;
+  uncork?(): void;
   once(event: "drain", listener: () => void): unknown;
 }
 
@@ -72,7 +75,7 @@ export class Outbox {
     if (this.#socket.writableNeedDrain) return this.#awaitDrain();
     const portion = this.#takePortion();
     this.movedAt = now;
-    const room = this.#socket.write(portion.joined());
+    const room = this.#write(portion.pieces());
     if (!room) this.#awaitDrain();
     else if (this.#frames > 0) this.#schedule();
     if (this.#waiting.length > 0) this.#wake();
@@ -81,9 +84,9 @@ export class Outbox {
   /** Writes what is queued, whether the socket likes it or not, and takes nothing more: for the last words. */
   end(): void {
     if (!this.#closed && this.#frames > 0 && !this.#socket.destroyed) {
-      const portions: Buffer[] = [];
-      while (this.#frames > 0) portions.push(this.#takePortion().joined());
-      this.#socket.write(Buffer.concat(portions)); // in one: a long poll has one answer
+      const pieces: Buffer[] = [];
+      while (this.#frames > 0) pieces.push(...this.#takePortion().pieces());
+      this.#socket.write(Buffer.concat(pieces)); // in one: a long poll has one answer
     }
     this.discard();
   }
@@ -110,6 +113,16 @@ export class Outbox {
     this.#bytes -= portion.bytes;
     this.#frames -= portion.count;
     return portion;
+  }
+
+  #write(pieces: readonly Buffer[]): boolean {
+    const socket = this.#socket;
+    if (pieces.length === 1) return socket.write(pieces[0]!);
+    if (socket.cork === undefined || socket.uncork === undefined) return socket.write(Buffer.concat(pieces));
+    socket.cork();
+    for (const piece of pieces) socket.write(piece);
+    socket.uncork();
+    return !socket.writableNeedDrain;
   }
 
   #awaitDrain(): void {

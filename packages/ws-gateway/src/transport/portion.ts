@@ -2,6 +2,8 @@
 // each socket's own: it is a portion before and one frame more, and whoever adds the same frame to the same portion gets the same one. Its
 // bytes are put together once.
 
+const LARGE_BYTES = 16 * 1024; // copying more costs more than a piece of its own, and is memory outside the heap that is collected late
+
 export class Portion {
   /** Sum of its frames. */
   readonly bytes: number;
@@ -9,7 +11,9 @@ export class Portion {
   readonly count: number;
   readonly #before: Portion | undefined;
   readonly #frame: Buffer | undefined;
-  #joined: Buffer | undefined;
+  /** Some frame is not worth a copy. */
+  readonly #isLarge: boolean;
+  #pieces: readonly Buffer[] | undefined;
   /** The last one that was made of this one. */
   #next: Portion | undefined;
 
@@ -18,6 +22,7 @@ export class Portion {
     this.#frame = frame;
     this.bytes = (before?.bytes ?? 0) + (frame?.length ?? 0);
     this.count = before === undefined ? 0 : before.count + 1;
+    this.#isLarge = (frame?.length ?? 0) >= LARGE_BYTES || (before !== undefined && before.#isLarge);
   }
 
   static empty(): Portion {
@@ -30,9 +35,26 @@ export class Portion {
     return (this.#next = new Portion(this, frame));
   }
 
-  /** Of a portion with at least one frame. */
-  joined(): Buffer {
-    return (this.#joined ??= this.count === 1 ? this.#frame! : Buffer.concat(Portion.#framesOf(this)));
+  /** What is to be written, of a portion with at least one frame: all of it joined, but for large frames, as of a replay. */
+  pieces(): readonly Buffer[] {
+    return (this.#pieces ??= this.#makePieces());
+  }
+
+  #makePieces(): readonly Buffer[] {
+    if (this.count === 1) return [this.#frame!];
+    const frames = Portion.#framesOf(this);
+    if (!this.#isLarge) return [Buffer.concat(frames)];
+    const pieces: Buffer[] = [];
+    let small: Buffer[] = [];
+    for (const frame of frames) {
+      if (frame.length < LARGE_BYTES) small.push(frame);
+      else {
+        if (small.length > 0) pieces.push(Buffer.concat(small));
+        pieces.push(frame);
+        small = [];
+      }
+    }
+    return small.length > 0 ? [...pieces, Buffer.concat(small)] : pieces;
   }
 
   /** What was made of it is not looked for any more. */
