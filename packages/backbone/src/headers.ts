@@ -70,7 +70,7 @@ export class HeaderView {
     const begin = beginOf(name);
     const at = this.#text.lastIndexOf(begin);
     if (at < 0) return undefined;
-    const from = at + begin.length;
+    const from = at + begin.length + (this.#text.startsWith(" ", at + begin.length) ? 1 : 0); // spares most of them a second cut
     return this.#text.slice(from, this.#text.indexOf("\r\n", from)).trim();
   }
 
