@@ -67,7 +67,8 @@ export interface Figures {
   notes: string[];
 }
 
-const WARM_UPS_MAX = 8;
+const WARM_UPS_MAX = { figures: 8, sample: 2 };
+const SAMPLE_SECONDS = 0.5; // shorter rounds are a sample: nobody reads its figures
 const FASTER = 1.1; // two runs of the same code differ by as much
 const FOREIGN_TOLD = 0.05; // the kernel's own threads have less
 
@@ -119,7 +120,8 @@ class Measured {
 
   /** Until it gets no faster: then its code is compiled, and it is known how many items fill a round. */
   async warmUp(seconds: number): Promise<void> {
-    for (let run = 0, before = 0; run < WARM_UPS_MAX && this.#count > before * FASTER; run++) {
+    const runsMax = WARM_UPS_MAX[seconds < SAMPLE_SECONDS ? "sample" : "figures"];
+    for (let run = 0, before = 0; run < runsMax && this.#count > before * FASTER; run++) {
       before = this.#count;
       await this.#side.prepare(this.#count);
       const { count, seconds: took } = await this.#side.run();
