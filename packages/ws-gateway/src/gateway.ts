@@ -109,6 +109,7 @@ export class GatewayEngine {
       tell: (key, hint, client) => hub.tell(key, (format, channel) => format.hint(channel, hint), client),
     });
     this.#inspection = new Inspection({ bus, limits, name: deps.name, peers: this.#connections.peers, liveLog });
+    const index = new ChannelIndex(liveLog.ring, (subject) => policy.keysOf(subject));
     this.#sessionDeps = {
       presence: this.#presence,
       hints: this.#hints,
@@ -118,10 +119,11 @@ export class GatewayEngine {
       limits,
       hub,
       liveLog,
+      index,
       tapes: new FrameTapes({
         limits,
         ring: liveLog.ring,
-        index: new ChannelIndex(liveLog.ring, (subject) => policy.keysOf(subject)),
+        index,
         framed: (route, format, event) => hub.framed(route, format, event),
       }),
       observer: deps.observer,

@@ -8,6 +8,7 @@ import type { LiveLog, ResetReason } from "../log/live-log.js";
 import { eventsSince, type LookedFor, newestEvents } from "../log/look-back.js";
 import type { ReplayPages } from "../log/replay.js";
 import type { ChannelHub } from "./channel-hub.js";
+import type { ChannelIndex } from "./channel-index.js";
 import type { Position } from "./cursor.js";
 import type { Reader } from "./replay-parts.js";
 import type { Wanted } from "./wanted.js";
@@ -16,6 +17,7 @@ export interface BeginningDeps {
   readonly source: EventSource;
   readonly liveLog: LiveLog;
   readonly hub: ChannelHub;
+  readonly index: ChannelIndex;
   readonly pages: ReplayPages;
   readonly limits: GatewayLimits;
 }
@@ -56,10 +58,9 @@ export async function latestPosition(deps: BeginningDeps, reader: Reader): Promi
   return (await deps.pages.run(() => newestEvents(deps, wanted, 1))).position;
 }
 
-async function lookedFor({ hub }: BeginningDeps, { route, filter }: Reader): Promise<LookedFor> {
-  const counts = (event: SourceMessage): boolean =>
-    hub.concerns(route, event.subject) && filter.passes(() => hub.render(route, event).type);
-  return { filter: await route.replayFilter(), counts };
+async function lookedFor({ hub, index, liveLog }: BeginningDeps, { route, filter }: Reader): Promise<LookedFor> {
+  const counts = (event: SourceMessage): boolean => filter.passes(() => hub.render(route, event).type);
+  return { filter: await route.replayFilter(), inRing: () => index.after(route.key, liveLog.ring.floor), counts };
 }
 
 async function behindCursor(deps: BeginningDeps, { route, format }: Reader, cursor: string): Promise<Beginning> {

@@ -104,11 +104,6 @@ export class ChannelHub {
     }
   }
 
-  /** Whether an event on this subject belongs to the route's channel. */
-  concerns(route: Route, subject: string): boolean {
-    return this.#deps.keysOf(subject).includes(route.key);
-  }
-
   /** One event as subscribers of this route see it, made once for all of them, live or not. */
   framed(route: Route, format: Format, event: SourceMessage): Framed {
     const found = this.#frames.find(event, route, format);

@@ -1,7 +1,6 @@
 // Which events of the ring belong to a channel, so that a resume looks at its own events and not at everyone's. Made when it is first
 // asked, and carried on from there: a process that nobody comes back to pays nothing.
 
-import type { SourceMessage } from "../log/event-source.js";
 import type { Ring } from "../log/ring.js";
 import type { Policy } from "./policy.js";
 
@@ -44,17 +43,17 @@ export class ChannelIndex {
   }
 
   #catchUp(): void {
-    const { floor, clearings } = this.#ring;
+    const { floor, last, clearings } = this.#ring;
     if (clearings !== this.#clearings) {
       this.#chunks = [];
       this.#through = floor;
       this.#clearings = clearings;
     }
     while (this.#chunks.length > 0 && this.#chunks[0]!.last <= floor) this.#chunks.shift();
-    for (const event of this.#ring.after(Math.max(this.#through, floor))) this.#add(event);
+    for (let seq = Math.max(this.#through, floor) + 1; seq <= last; seq++) this.#add(seq, this.#ring.subjectAt(seq)!);
   }
 
-  #add({ seq, subject }: SourceMessage): void {
+  #add(seq: number, subject: string): void {
     let chunk = this.#chunks.at(-1);
     if (chunk === undefined || chunk.events >= CHUNK_EVENTS) {
       chunk = { last: 0, events: 0, byKey: new Map() };

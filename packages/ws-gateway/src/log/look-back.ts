@@ -17,7 +17,9 @@ export interface LookBackDeps {
 /** A channel as the record and the ring know it. */
 export interface LookedFor {
   readonly filter: string;
-  /** Whether it counts. Asked of events of other channels too. */
+  /** Its events in the ring, ascending. */
+  readonly inRing: () => readonly number[];
+  /** Which of its events count. */
   readonly counts: (event: SourceMessage) => boolean;
 }
 
@@ -31,11 +33,13 @@ export interface LookedBack {
 /** Behind which the newest `count` events follow, or as many as there are. */
 export async function newestEvents(deps: LookBackDeps, wanted: LookedFor, count: number): Promise<LookedBack> {
   const { ring } = deps.liveLog;
+  const { floor } = ring;
   let left = count;
-  for (const event of ring.newestFirst()) {
-    if (wanted.counts(event) && --left === 0) return { position: before(event), whole: true };
+  for (const seq of wanted.inRing().toReversed()) {
+    const event = ring.at(seq);
+    if (event !== undefined && wanted.counts(event) && --left === 0) return { position: before(event), whole: true };
   }
-  return newestInRecord(deps, wanted, left, ring.floor);
+  return newestInRecord(deps, wanted, left, floor);
 }
 
 /** Behind which everything follows that was stored at or after `time`. */

@@ -13,6 +13,8 @@ const UTF8_BYTES_MAX = 3; // of one UTF-16 code unit
 export class Ring {
   /** The sequence before the oldest event: everything behind it is here. */
   floor = 0;
+  /** The sequence of the newest; the floor when it is empty. */
+  last = 0;
   bytes = 0;
   /** How often it was emptied: sequences may have begun anew. */
   clearings = 0;
@@ -21,7 +23,6 @@ export class Ring {
   /** The oldest first. */
   #slabs: Slab[] = [];
   #spare: Slab | undefined;
-  #last = 0;
 
   constructor(limits: { bytesMax: number; eventsMax: number }) {
     this.#bytesMax = limits.bytesMax;
@@ -29,7 +30,7 @@ export class Ring {
   }
 
   get size(): number {
-    return this.#last - this.floor;
+    return this.last - this.floor;
   }
 
   /** Its sequence must follow the last one's. */
@@ -37,7 +38,7 @@ export class Ring {
     let slab = this.#slabs.at(-1);
     if (!slab?.hasRoom(event)) this.#slabs.push((slab = this.#beginSlab(event)));
     this.bytes += slab.push(event);
-    this.#last = event.seq;
+    this.last = event.seq;
     while (this.size > 0 && (this.bytes > this.#bytesMax || this.size > this.#eventsMax)) this.#drop();
   }
 
@@ -46,24 +47,17 @@ export class Ring {
     this.#slabs = [];
     this.bytes = 0;
     this.floor = floor;
-    this.#last = floor;
+    this.last = floor;
     this.clearings++;
   }
 
   /** A copy; undefined where it is not here. */
   at(seq: number): SourceMessage | undefined {
-    return seq > this.floor && seq <= this.#last ? this.#slabs[this.#slabOf(seq)]!.at(seq) : undefined;
+    return this.#slabOf(seq)?.at(seq);
   }
 
-  /** Events behind `seq`, which must not be below the floor. */
-  *after(seq: number): Generator<SourceMessage> {
-    if (seq < this.floor) throw new RangeError(`ring: ${seq} is below the floor ${this.floor}`);
-    for (let next = seq + 1; next <= this.#last; next++) yield this.at(next)!;
-  }
-
-  /** All of them. */
-  *newestFirst(): Generator<SourceMessage> {
-    for (let seq = this.#last; seq > this.floor; seq--) yield this.at(seq)!;
+  subjectAt(seq: number): string | undefined {
+    return this.#slabOf(seq)?.subjectAt(seq);
   }
 
   #drop(): void {
@@ -82,14 +76,15 @@ export class Ring {
   }
 
   /** By halves: the last slab that begins at or before it. */
-  #slabOf(seq: number): number {
+  #slabOf(seq: number): Slab | undefined {
+    if (seq <= this.floor || seq > this.last) return undefined;
     let low = 0;
     for (let high = this.#slabs.length - 1; low < high;) {
       const middle = (low + high + 1) >> 1;
       if (this.#slabs[middle]!.firstSeq <= seq) low = middle;
       else high = middle - 1;
     }
-    return low;
+    return this.#slabs[low];
   }
 }
 
@@ -140,13 +135,13 @@ class Slab {
 
   at(seq: number): SourceMessage {
     const index = seq - this.firstSeq;
-    const dataAt = this.#places[2 * index + 1]!;
-    return {
-      seq,
-      time: this.#times[index]!,
-      subject: this.#bytes.toString("utf8", this.#places[2 * index], dataAt),
-      data: Buffer.from(this.#bytes.subarray(dataAt, this.#places[2 * index + 2])),
-    };
+    const data = this.#bytes.subarray(this.#places[2 * index + 1], this.#places[2 * index + 2]);
+    return { seq, time: this.#times[index]!, subject: this.subjectAt(seq), data: Buffer.from(data) };
+  }
+
+  subjectAt(seq: number): string {
+    const at = 2 * (seq - this.firstSeq);
+    return this.#bytes.toString("utf8", this.#places[at], this.#places[at + 1]);
   }
 
   weightOf(seq: number): number {
