@@ -3,6 +3,7 @@
 
 import { type NatsConnection, type Subscription, createInbox } from "@nats-io/transport-node";
 import { livePrefix, STREAMS } from "@outcry/protocol";
+import { createCipheriv, createDecipheriv } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -16,6 +17,7 @@ const REGION = "local";
 const DIRECT_GET = `$JS.API.DIRECT.GET.${STREAMS.events}`;
 const END_OF_PAGE = 204;
 const FIN_TEXT = 0x81;
+const CURSOR_KEY = Buffer.alloc(16, 7); // of cursors that nobody reads
 
 export function bareSocketsRole() {
   const sockets = new Set<Duplex>();
@@ -24,6 +26,8 @@ export function bareSocketsRole() {
   let subscription: Subscription | undefined;
   /** Written to whoever sends a message. */
   let answer: Buffer = frameOf(2);
+  const answering = new AnsweringLoop();
+  let reads = false;
   let heard = 0;
 
   const verbs = {
@@ -36,7 +40,10 @@ export function bareSocketsRole() {
       server.on("upgrade", (request, socket, head) =>
         upgrades.handleUpgrade(request, socket, head, (ws) => {
           sockets.add(socket);
-          ws.on("message", () => socket.write(answer));
+          ws.on("message", (message) => {
+            if (reads) answering.answer(socket, message as Buffer, answer);
+            else socket.write(answer);
+          });
           ws.on("error", () => undefined);
           ws.on("close", () => sockets.delete(socket));
         }),
@@ -61,9 +68,11 @@ export function bareSocketsRole() {
       });
       await bare.flush();
     },
-    /** Whoever sends a message gets so many frames in one write. */
-    async answerWith({ frames, frameBytes }: { frames: number; frameBytes: number }): Promise<void> {
+    /** Whoever sends a message gets so many frames in one write; with `channel`, where it is a resume of that. */
+    async answerWith({ frames, frameBytes, channel }: Answer): Promise<void> {
       answer = Buffer.concat(Array.from({ length: frames }, () => frameOf(frameBytes)));
+      reads = channel !== undefined;
+      if (channel !== undefined) answering.allow(channel);
     },
     async listen(): Promise<void> {
       heard = 0;
@@ -105,7 +114,46 @@ export function bareSocketsRole() {
   };
 }
 
+interface Answer {
+  frames: number;
+  frameBytes: number;
+  channel?: string;
+}
+
+/** The least that reading a resume and answering it takes: JSON, a look at rights, one block of a cipher per cursor, three pieces in one write. */
+class AnsweringLoop {
+  readonly #rights = new Set<string>();
+  readonly #seal = createCipheriv("aes-128-ecb", CURSOR_KEY, null).setAutoPadding(false);
+  readonly #open = createDecipheriv("aes-128-ecb", CURSOR_KEY, null).setAutoPadding(false);
+  readonly #block = Buffer.alloc(CURSOR_KEY.length);
+
+  allow(channel: string): void {
+    this.#rights.add(channel);
+  }
+
+  answer(socket: Duplex, message: Buffer, frames: Buffer): void {
+    const { id, ch, cur } = JSON.parse(message.toString()) as { id: number; ch: string; cur: string };
+    const position = this.#open.update(Buffer.from(cur.slice(0, -1), "base64url"));
+    if (!this.#rights.has(ch) || position.length !== CURSOR_KEY.length) throw new Error(`not a resume of ${ch}`);
+    socket.cork();
+    socket.write(textFrame(JSON.stringify({ id, ok: { ch, c: this.#cursor(), recovered: true } })));
+    socket.write(frames);
+    socket.write(textFrame(JSON.stringify({ ch, pos: this.#cursor() })));
+    socket.uncork();
+  }
+
+  #cursor(): string {
+    return `${this.#seal.update(this.#block).toString("base64url")}a`;
+  }
+}
+
 export type BareSocketsVerbs = ReturnType<typeof bareSocketsRole>["verbs"];
+
+function textFrame(text: string): Buffer {
+  const frame = frameOf(Buffer.byteLength(text) + (text.length < 126 ? 2 : 4));
+  frame.write(text, frame.length - Buffer.byteLength(text));
+  return frame;
+}
 
 /** A text frame (RFC 6455 §5.2) of so many bytes in all. */
 function frameOf(bytes: number): Buffer {

@@ -127,12 +127,12 @@ export function subscribersRole() {
       return { count: batches * size, seconds, latenciesMs: timing.end() };
     },
     /** Each resume is one client's whole wish: what came behind its cursor, until `events` are there. */
-    async resume({ pool, count, events, cursors }: Resume): Promise<Run> {
+    async resume({ pool, count, events, cursors, say }: Resume): Promise<Run> {
       const { subscribers } = poolOf(pool);
       const free = [...subscribers.keys()];
       return closedLoop({ count, inFlight: free.length }, async () => {
         const index = free.pop()!;
-        await resumed(subscribers[index]!, events, cursors[index]);
+        await resumed(subscribers[index]!, events, cursors[index] ?? { say });
         free.push(index);
       });
     },
@@ -163,8 +163,9 @@ interface Resume {
   pool: string;
   count: number;
   events: number;
-  /** By subscriber; empty for the bare server, which is asked by any message. */
+  /** By subscriber; empty for the bare server, which is asked by a message. */
   cursors: string[];
+  say: string;
 }
 
 export type SubscribersVerbs = ReturnType<typeof subscribersRole>["verbs"];
@@ -197,13 +198,13 @@ function timed(subscribers: readonly Subscriber[], sentMsOf: (event: number) => 
   };
 }
 
-function resumed(subscriber: Subscriber, events: number, cursor: string | undefined): Promise<void> {
+function resumed(subscriber: Subscriber, events: number, asked: string | { say: string }): Promise<void> {
   const until = subscriber.events + events;
   return new Promise((resolve, reject) => {
     subscriber.onEvent = () => void (subscriber.events === until && resolve());
-    if (cursor === undefined) subscriber.client.send("more");
+    if (typeof asked !== "string") subscriber.client.send(asked.say);
     else
-      subscriber.subscribe(cursor).then((recovered) => {
+      subscriber.subscribe(asked).then((recovered) => {
         if (recovered !== true) reject(new Error("the gateway did not recover what it had"));
       }, reject);
   });

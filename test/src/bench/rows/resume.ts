@@ -12,11 +12,21 @@ const CLIENTS = 16; // each resumes anew as soon as it has everything
 const CHANNELS = 16; // one of each client's own, so that no read serves two
 const UNLIMITED = { commandsPerSecond: 1e9, commandsBurst: 1e9 }; // a client of the bench resumes a thousand times a second
 
-type From = "ring" | "record";
+const CHANNEL = `intent:${"x".repeat(30)}`;
+const COMMAND = JSON.stringify({ id: 7, op: "sub", ch: CHANNEL, cur: `${Buffer.alloc(16).toString("base64url")}a` });
+
+type From = "ring" | "ring, its command read" | "record";
+
+const LIMITS: Readonly<Record<From, string>> = {
+  ring: `${EVENTS} frames made beforehand, in one write`,
+  "ring, its command read": `the same by a loop that reads the command, its cursor and a right, and answers it: JSON, a cipher, one writev`,
+  record: `one batched Direct Get of ${EVENTS} messages by bare nats.js, without a client to write to`,
+};
 
 export async function resumeRow(context: RowContext): Promise<Figures[]> {
   return [
     await oneSource(context, "ring", 0.8, UNLIMITED),
+    await oneSource(context, "ring, its command read", 0.8, UNLIMITED),
     // Nothing is in the ring, and no page is kept for the next one who asks.
     await oneSource(context, "record", 0.5, { ...UNLIMITED, ringEventsMax: 1, pageKeptMs: 0 }),
   ];
@@ -28,11 +38,12 @@ async function oneSource(context: RowContext, from: From, atLeast: number, limit
     const { cursors, topics, frameBytes } = await fill(rig);
     const { bare, subscribers } = rig;
     await subscribers.call("open", { pool: "bare", port: bare.port, count: CLIENTS, inFlight: 1, access: [] });
-    await bare.child.call("answerWith", { frames: EVENTS, frameBytes });
+    const answered = from === "ring, its command read" ? { channel: CHANNEL } : {};
+    await bare.child.call("answerWith", { frames: EVENTS, frameBytes, ...answered });
     let count = 0;
     const prepare = async (items: number): Promise<void> => void (count = items);
     const resume = (pool: string, of: string[]) =>
-      subscribers.call("resume", { pool, count, events: EVENTS, cursors: of });
+      subscribers.call("resume", { pool, count, events: EVENTS, cursors: of, say: COMMAND });
     const reads = () =>
       bare.child.call("runDirectGets", {
         subjects: Array.from({ length: count }, (_, index) => topics[index % topics.length]!),
@@ -41,7 +52,7 @@ async function oneSource(context: RowContext, from: From, atLeast: number, limit
       });
     const limit: Side = {
       prepare,
-      run: () => byCpu(bare.probe, from === "ring" ? () => resume("bare", []) : reads),
+      run: () => byCpu(bare.probe, from === "record" ? reads : () => resume("bare", [])),
     };
     const ours: Side = { prepare, run: () => byCpu(rig.gateway.probe, () => resume("gateway", cursors)) };
     const comparison = comparisonOf(rig, from, atLeast, { limit, ours }, frameBytes);
@@ -52,7 +63,10 @@ async function oneSource(context: RowContext, from: From, atLeast: number, limit
     if (context.profile) {
       await rig.gateway.child.call("startProfile");
       await comparison.ours.run();
-      await rig.gateway.child.call("endProfile", path.join(context.profile, `resume-${from}.cpuprofile`));
+      await rig.gateway.child.call(
+        "endProfile",
+        path.join(context.profile, `resume-${from.replaceAll(/\W+/g, "-")}.cpuprofile`),
+      );
     }
     return figures;
   } finally {
@@ -94,10 +108,7 @@ function comparisonOf(
     unit: "resumes per CPU s",
     perItem: 1,
     ...sides,
-    limitIs:
-      from === "ring"
-        ? `${EVENTS} frames made beforehand, in one write`
-        : `one batched Direct Get of ${EVENTS} messages by bare nats.js, without a client to write to`,
+    limitIs: LIMITS[from],
     conditions: `${CLIENTS} clients, each with a channel of its own, ${frameBytes} bytes a frame; seconds are those of the serving process's CPU`,
     goal: { of: "rate", atLeast },
     firstCount: 2 * CLIENTS,
