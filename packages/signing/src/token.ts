@@ -76,8 +76,9 @@ export class SeenTokens {
   }
 
   add(token: string, key: VerificationKey, claims: TokenClaims): void {
-    this.#forget(digestOf(token));
-    this.#seen.set(digestOf(token), { key, claims, chars: token.length });
+    const digest = digestOf(token);
+    this.#forget(digest);
+    this.#seen.set(digest, { key, claims, chars: token.length });
     this.#chars += token.length;
     for (const oldest of this.#seen.keys()) {
       if (this.#seen.size <= SEEN_MAX && this.#chars <= this.#charsMax) break;
