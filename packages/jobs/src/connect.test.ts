@@ -28,7 +28,7 @@ describe("the connection", () => {
     await eventually(() => !store.health.up);
     const startedAt = performance.now();
     await expect(timers.nextDue()).rejects.toMatchObject({ code: "dependency_unavailable", temporary: true });
-    expect(performance.now() - startedAt).toBeLessThan(50);
+    expect(performance.now() - startedAt).toBeLessThan(1_000); // an answer is waited for 4 s
     await expect(store.health.whenUp(AbortSignal.timeout(30))).rejects.toThrow("timeout");
 
     await redis.restart();

@@ -43,10 +43,10 @@ describe("stopping", () => {
   test("gives all steps together no more than the grace", async () => {
     const lifecycle = create(200);
     for (let index = 0; index < 3; index++)
-      lifecycle.onStop("finish", `slow ${index}`, () => sleep(2_000, undefined, { ref: false }));
+      lifecycle.onStop("finish", `hangs ${index}`, () => new Promise(() => undefined));
     const startedAt = performance.now();
     await lifecycle.stop("test");
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(performance.now() - startedAt).toBeLessThan(9_000); // each alone would have 10 s
   });
 
   test("is started by a signal; a second signal ends the process at once", async () => {
