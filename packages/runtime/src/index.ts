@@ -1,5 +1,6 @@
 export * from "./config.js";
 export { VARIABLES } from "./config-table.js";
+export * from "./end-connections.js";
 export { cursorSecretOf, webhookKeyOf } from "./kept-secret.js";
 export * from "./lifecycle.js";
 export * from "./listener.js";

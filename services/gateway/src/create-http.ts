@@ -1,7 +1,7 @@
 // The HTTP server of the gateway as a process of its own, with the bounds of packages/ws-gateway/src/limits.ts.
 
 import { readFileSync } from "node:fs";
-import type { Config } from "@outcry/runtime";
+import { type Config, endConnectionsOnClose } from "@outcry/runtime";
 import { GATEWAY_LIMITS, type GatewayLimits, httpServerOptions } from "@outcry/ws-gateway";
 import { fastify, type FastifyInstance } from "fastify";
 
@@ -20,6 +20,7 @@ export function createHttp(
       ? fastify({ ...common, http })
       : fastify({ ...common, https: { ...http, ...tlsOptions(tlsCertFile, tlsKeyFile, limits) } });
   app.server.maxConnections = limits.socketsMax;
+  endConnectionsOnClose(app);
   return app as FastifyInstance;
 }
 

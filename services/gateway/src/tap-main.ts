@@ -1,7 +1,7 @@
 // The tap keeper as a process of its own: no gateway holds what may create a stream (ADR-13). Health and metrics as every service.
 
 import { OutcryError } from "@outcry/protocol";
-import { checkListener, opsRoutes, runService } from "@outcry/runtime";
+import { checkListener, endConnectionsOnClose, opsRoutes, runService } from "@outcry/runtime";
 import { fastify } from "fastify";
 import { checkTapName, connectAs } from "./connect.js";
 import { keepTap } from "./keep-tap.js";
@@ -22,6 +22,7 @@ await runService("tap", async (context) => {
   lifecycle.onStop("intake", "tap", () => keeper.stop());
   lifecycle.addCheck("tap", () => ({ ok: keeper.trouble === undefined, detail: keeper.trouble ?? "it is there" }));
   const app = fastify({ logger: false });
+  endConnectionsOnClose(app);
   lifecycle.onStop("close", "http", () => app.close());
   for (const { path, handler } of opsRoutes(context)) {
     app.get(path, async (_request, reply) => {

@@ -1,12 +1,13 @@
 // The intake service as a process of its own. It listens for nodes on NATS; its HTTP port serves health and metrics alone.
 
-import { opsRoutes, runService } from "@outcry/runtime";
+import { endConnectionsOnClose, opsRoutes, runService } from "@outcry/runtime";
 import { fastify } from "fastify";
 import { intakeFromContext } from "./from-context.js";
 
 await runService("intake", async (context) => {
   await intakeFromContext(context);
   const app = fastify({ logger: false });
+  endConnectionsOnClose(app);
   for (const { path, handler } of opsRoutes(context)) {
     app.get(path, async (_request, reply) => {
       const { status, contentType, body } = await handler();

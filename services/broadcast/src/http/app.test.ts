@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { ERRORS, LIMITS, type Log } from "@outcry/protocol";
@@ -253,18 +254,23 @@ test("a closing service finishes what it has begun and refuses new requests as p
     { config: { roles: "public" } },
     () => new Promise((resolve) => (finish = () => resolve("done"))),
   );
-  const socket = connect(await listen(other), "127.0.0.1");
-  let answers = "";
-  socket.on("data", (bytes) => (answers += bytes.toString()));
-  socket.write("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
+  const port = await listen(other);
+  const answers = ["", ""];
+  const [begun, late] = answers.map((_, index) => {
+    const socket = connect(port, "127.0.0.1");
+    return socket.on("data", (bytes) => (answers[index] += bytes.toString()));
+  });
+  await once(late!, "connect");
+  begun!.write("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
   await eventually(() => finish.length === 0 && String(finish).includes("done"));
   const closing = other.close();
-  socket.write("GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  late!.write("GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n");
+  await eventually(() => answers[1]!.includes("shutting_down"));
   finish();
   await closing;
-  await eventually(() => answers.includes("shutting_down"));
-  expect(answers).toMatch(/^HTTP\/1.1 200 [^]*done[^]*HTTP\/1.1 503 /);
+  await eventually(() => answers[0]!.includes("done"));
+  expect(answers[0]).toMatch(/^HTTP\/1.1 200 [^]*connection: close\r\n[^]*done/i);
+  expect(answers[1]).toMatch(/^HTTP\/1.1 503 [^]*connection: close\r\n/i);
 });
 
 test("keys at rest are hashes", async () => {

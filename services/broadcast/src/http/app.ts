@@ -4,6 +4,7 @@
 import type { AuthTree } from "@outcry/backbone";
 import type { Nonces } from "@outcry/jobs";
 import { LIMITS, type Log, type Clock, OutcryError } from "@outcry/protocol";
+import { endConnectionsOnClose } from "@outcry/runtime";
 import { fastify } from "fastify";
 import type { AccessBook } from "../access/access-book.js";
 import { createAuthenticate } from "../access/authenticate.js";
@@ -133,7 +134,8 @@ function newServer({ log, tls }: AppDeps): App {
   const app =
     tls === undefined
       ? fastify({ ...options, http: timeouts })
-      : fastify({ ...options, https: { ...timeouts, ...tls } });
+      : fastify({ ...options, https: { ...timeouts, handshakeTimeout: HEADERS_TIMEOUT_MS, ...tls } });
+  endConnectionsOnClose(app);
   app.server.maxConnections = CONNECTIONS_MAX;
   // RFC 9110 §10.1.1 lets a server ignore what it does not know; Node's own 417 has no body and is no problem of the table.
   app.server.on("checkExpectation", (request, response) => app.server.emit("request", request, response));
