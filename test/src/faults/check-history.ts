@@ -19,7 +19,7 @@ import {
 import { intentStory, nodeStory } from "./stories.js";
 import type { Entry, RecordCopy } from "./record.js";
 
-const ANSWER_RACE_MS = 1_000; // an answer told so shortly before the end may go either way
+const ANSWER_RACE_MS = 2_000; // an answer told so shortly before the end may go either way: the log is read, then the end written
 const STALL_EXCUSES_MS = 15_000; // from the first attempt to the end of a short intent
 
 const END_TYPES = new Set<EventType>(Object.values(END_EVENTS));
@@ -153,7 +153,8 @@ function checkDeliveries(
     // What the end says was answered stands in the log, sooner or (a quote that was being judged) a little later.
     if (answered.has(state) && state !== later.get(node)!.state)
       say("state_without_answer", `${where}: ${nodeStory(index, id, node)}`);
-    if (!answered.has(state) && answered.has(log.get(node)!.state)) say("answer_not_counted", where);
+    if (!answered.has(state) && answered.has(log.get(node)!.state))
+      say("answer_not_counted", `${where}: ${nodeStory(index, id, node)}`);
   }
 }
 

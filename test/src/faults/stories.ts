@@ -20,7 +20,10 @@ export function nodeStory(index: Index, intentId: string, node: string): string 
     const word = `${outcome?.type ?? "no outcome"}${code}`;
     quotes.set(word, (quotes.get(word) ?? 0) + 1);
   }
-  const ended = end === undefined ? "no end" : `quotes through ${end.value.quotes_through}`;
+  const ended =
+    end === undefined
+      ? "no end"
+      : `ended +${since(intent!.events[0]!, end)}, quotes through ${end.value.quotes_through}`;
   const judged = [...quotes].map(([word, count]) => `${count} ${word}`).join(", ") || "none";
   return `${told.join("; ")}; ${ended}; its quotes: ${judged}`;
 }
@@ -42,4 +45,4 @@ function wordOf({ type, data }: Event, node: string): string | undefined {
   return concerned ? type : undefined;
 }
 
-const since = (first: Entry<Event>, { timeMs }: Entry<Event>): string => `${timeMs - first.timeMs} ms`;
+const since = (first: Entry<Event>, { timeMs }: Pick<Entry<Event>, "timeMs">): string => `${timeMs - first.timeMs} ms`;
