@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { createAppender } from "@outcry/backbone";
-import { type EndRecord, unpackDeliveries } from "@outcry/delivery";
+import { createIntentBook, type EndRecord, unpackDeliveries } from "@outcry/delivery";
 import {
   type AcksView,
   digestOf,
@@ -17,6 +17,7 @@ import {
   type RevisionsView,
   STREAMS,
   SUBJECTS,
+  systemClock,
   type TimelineView,
 } from "@outcry/protocol";
 import { checkPublicJwk, keySource, verifyEnvelope } from "@outcry/signing";
@@ -264,6 +265,16 @@ describe("an amendment", () => {
       await fast.stop();
     }
   });
+});
+
+test("a process that has not heard of an amendment learns of it once for all the acks that come together", async () => {
+  const { backbone } = market.broadcast.platform;
+  const book = createIntentBook({ backbone, clock: systemClock }); // as another process has it
+  const { id } = (await backend.post(toBoth())).body;
+  expect((await book.get(id))?.revision).toBe(0);
+  await amended(id, { budget: { max_minor: 6_000 } });
+  const learnt = await Promise.all([book.refreshSeldom(id), book.refreshSeldom(id)]);
+  expect(learnt.map((intent) => intent?.revision)).toEqual([1, 1]);
 });
 
 test("what cannot be read as an amendment is set aside, and the intent goes on", async () => {

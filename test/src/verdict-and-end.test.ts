@@ -1,11 +1,12 @@
 // The last verdict on a silent delivery against the end of its intent and against an answer: when one of them comes first, nobody is
-// told dead.
+// told dead. Nor behind an attempt that another process has sent, before it came once more from the one that judges.
 
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type EndRecord, unpackDeliveries } from "@outcry/delivery";
 import { type Event, STREAMS, SUBJECTS, buildEvent, systemClock, toRfc3339 } from "@outcry/protocol";
 import type { Backend } from "./api-calls.js";
 import { type Market, eventually, startMarket } from "./in-process.js";
+import { connectRaw } from "./raw-node.js";
 
 let market: Market;
 let backend: Backend;
@@ -78,4 +79,21 @@ test("an answer that another process tells before the verdict, and has not put i
   expect((await market.stored(STREAMS.deadLetters)).map(({ subject }) => subject)).toEqual([
     SUBJECTS.deadDelivery(id, silent),
   ]);
+});
+
+test("an attempt that another process has begun is sent once more by the one that judges it, and the answer to that counts", async () => {
+  const { rows, run } = market.broadcast.platform;
+  const node = await connectRaw(market);
+  const id = await backend.broadcast({ routing: { targets: [node.id] } });
+  await node.hears(id);
+  node.acksAll(); // what comes from here on
+  await run.during(() => rows.beginAttempt({ id, revision: 0 }, 2, [0], Date.now() + 300));
+  const typesOf = async () => (await market.eventsOf(id)).map(({ type }) => type);
+  await eventually(async () => (await typesOf()).includes("NODE_RESPONDED"));
+  const attempts = node.heardOf("intent", id).map(({ headers }) => headers["Outcry-Attempt"]);
+  expect(attempts).toEqual(["1", "2"]);
+  expect((await backend.call("POST", `/v1/intents/${id}/cancel`)).status).toBe(200);
+  expect(await market.ended(backend, id)).toBe("cancelled");
+  expect(await typesOf()).not.toContain("DELIVERY_DEAD_LETTERED");
+  await node.nats.close();
 });

@@ -62,7 +62,7 @@ export interface IntentBook {
   keep(intent: LoadedIntent): void;
   /** As get, from the record in any case: another process may have amended it. */
   refresh(id: string): Promise<LoadedIntent | undefined>;
-  /** As refresh, at the word of somebody who may be wrong: seldom for one intent. */
+  /** As refresh, at the word of somebody who may be wrong: seldom for one intent. Who asks while it is read waits for that. */
   refreshSeldom(id: string): Promise<LoadedIntent | undefined>;
 }
 
@@ -145,7 +145,7 @@ export function createIntentBook(deps: { backbone: Backbone; clock: Clock }): In
     refresh: load, // never one that is under way: it may have read before the change
     async refreshSeldom(id) {
       const nowMs = clock.now();
-      if (nowMs - (refreshedMs.get(id) ?? 0) < REFRESHED_EVERY_MS) return peek(id);
+      if (nowMs - (refreshedMs.get(id) ?? 0) < REFRESHED_EVERY_MS) return loading.get(id) ?? peek(id);
       if (loaded.has(id)) refreshedMs.set(id, nowMs);
       return loadOnce(id);
     },

@@ -82,6 +82,7 @@ describe("subjects", () => {
     );
     expect(matches(SUBJECTS.intentChanges(intent), SUBJECTS.intentEnd(intent))).toBe(true);
     expect(matches(SUBJECTS.intentChanges(intent), SUBJECTS.intent(intent))).toBe(false);
+    expect(matches(SUBJECTS.acksOf(intent), SUBJECTS.ack(node, intent))).toBe(true);
   });
 
   test("of a node are captured by no stream of the record", () => {
@@ -111,6 +112,7 @@ describe("subjects", () => {
       () => SUBJECTS.nodeNotice(token),
       () => SUBJECTS.nodeAll(token),
       () => SUBJECTS.ack(token, intent),
+      () => SUBJECTS.acksOf(token),
       () => SUBJECTS.nodeQuote(token, intent),
       () => SUBJECTS.heartbeat(token),
       () => SUBJECTS.catchup(token),

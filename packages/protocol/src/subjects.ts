@@ -51,6 +51,7 @@ export const SUBJECTS = {
   nodeAll: (node: string) => `ucp.v1.node.${safe(node)}.*`,
   // node → service, core NATS
   ack: (node: string, intent: string) => `ucp.v1.ack.${safe(node)}.${safeOrAny(intent)}`,
+  acksOf: (intent: string) => `ucp.v1.ack.*.${safe(intent)}`,
   allAcks: "ucp.v1.ack.*.*",
   nodeQuote: (node: string, intent: string) => `ucp.v1.quote.${safe(node)}.${safeOrAny(intent)}`,
   allNodeQuotes: "ucp.v1.quote.*.*",

@@ -45,25 +45,37 @@ export interface CollectDeps {
   onRefused?: (code: ErrorCode | "overloaded") => void;
 }
 
-export function collectAcks(deps: CollectDeps): Subscription {
+export interface AckCollector {
+  /** Each ack of this intent, also those that the queue group gives to another process. Those that come twice are taken once. */
+  hearAll(intentId: string): Subscription;
+  /** Takes no more of the group's, and resolves when those that the server has sent are taken. */
+  drain(): Promise<void>;
+}
+
+export function collectAcks(deps: CollectDeps): AckCollector {
   const memory: Memory = { usual: new UsualAcks(), told: new ToldAnswers(), loading: 0 };
-  return deps.backbone.subscribe(
-    SUBJECTS.allAcks,
-    (message) => {
-      // No await and no parsing while the intent is at hand: a thousand acks of one fan-out are one run of this loop.
-      // A node that is not among its targets is refused by that, whatever its token.
-      const { subject } = message;
-      const dot = subject.lastIndexOf(".");
-      const node = subject.slice(ACK_PREFIX.length, dot);
-      if (!deps.floods.letsIn(node)) return deps.onRefused?.("rate_limited");
-      const intent = deps.book.peek(subject.slice(dot + 1));
-      if (intent !== undefined) return takeAck(deps, memory, intent, node, message);
-      const answer = parseAnswer(subject);
-      if (answer === undefined) return refuse(deps, message, "ack_intent_unknown");
-      return loadThenTake(deps, memory, answer, message);
-    },
-    { queue: QUEUE_GROUP },
-  );
+  const hear = (message: Incoming): void | Promise<void> => hearAck(deps, memory, message);
+  const share = deps.backbone.subscribe(SUBJECTS.allAcks, hear, { queue: QUEUE_GROUP });
+  return {
+    hearAll: (intentId) => deps.backbone.subscribe(SUBJECTS.acksOf(intentId), hear),
+    drain: () => share.drain(),
+  };
+}
+
+/**
+ * No await and no parsing while the intent is at hand: a thousand acks of one fan-out are one run of this.
+ * A node that is not among its targets is refused by that, whatever its token.
+ */
+function hearAck(deps: CollectDeps, memory: Memory, message: Incoming): void | Promise<void> {
+  const { subject } = message;
+  const dot = subject.lastIndexOf(".");
+  const node = subject.slice(ACK_PREFIX.length, dot);
+  if (!deps.floods.letsIn(node)) return deps.onRefused?.("rate_limited");
+  const intent = deps.book.peek(subject.slice(dot + 1));
+  if (intent !== undefined) return takeAck(deps, memory, intent, node, message);
+  const answer = parseAnswer(subject);
+  if (answer === undefined) return refuse(deps, message, "ack_intent_unknown");
+  return loadThenTake(deps, memory, answer, message);
 }
 
 async function loadThenTake(

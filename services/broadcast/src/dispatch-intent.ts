@@ -5,8 +5,8 @@ import type { DeliveryRows, RunKeeper } from "@outcry/jobs";
 import { type EventLog, type IntentBook, type LoadedIntent, readEnd, revisionsOf } from "@outcry/delivery";
 import type { Backbone, Stored } from "@outcry/backbone";
 import { type Clock, atRevision, buildEvent, revisionKey } from "@outcry/protocol";
-import { fanOut } from "./fan-out.js";
 import type { KnownIntents } from "./known-intents.js";
+import type { SentAttempts } from "./sent-attempts.js";
 import { tellAmendments } from "./tell-amendments.js";
 
 // A dispatch within this meets no end but one that it can see in Redis; a later one reads the record first.
@@ -20,6 +20,7 @@ export interface DispatchDeps {
   run: RunKeeper;
   clock: Clock;
   ackTimeoutMs: number;
+  attempts: SentAttempts;
   broadcasted: KnownIntents;
   onDispatched?: (intent: LoadedIntent, tookMs: number) => void;
 }
@@ -63,7 +64,7 @@ async function dispatch(deps: DispatchDeps, intent: LoadedIntent, seq: number, r
 
   const nodes = opened === "exists" ? await stillPending(deps, intent) : intent.record.targets;
   if (nodes === undefined) return; // ending: what is left to tell is told with the end
-  await fanOut(deps, intent, 1, nodes);
+  await deps.attempts.send(intent, 1, nodes);
   await appendBroadcasted(deps, intent, repeated || opened === "exists" || !isFresh(deps, intent));
   deps.broadcasted.add(intent.record.request_digest);
   deps.onDispatched?.(intent, deps.clock.now() - startedMs);

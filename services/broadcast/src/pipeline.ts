@@ -11,7 +11,7 @@ import {
   tellRecovered,
 } from "@outcry/delivery";
 import { type TimerClaim, type TimerHandler, runTimers } from "@outcry/jobs";
-import { OutcryError, type SignedAcks, STREAMS, SUBJECTS } from "@outcry/protocol";
+import { LIMITS, OutcryError, type SignedAcks, STREAMS, SUBJECTS } from "@outcry/protocol";
 import type { KeySource } from "@outcry/signing";
 import type { SigningKeys } from "./access/signing-keys.js";
 import { answerCatchUps } from "./catch-up.js";
@@ -26,7 +26,8 @@ import type { PipelineMetrics } from "./metrics.js";
 import type { JudgeDeps } from "./replays/judge-letters.js";
 import type { ReplayBook } from "./replays/replay-book.js";
 import { failReplay, runReplay, type RunReplayDeps } from "./replays/run-replay.js";
-import { LastSends, retryDeliveries } from "./retry-deliveries.js";
+import { retryDeliveries } from "./retry-deliveries.js";
+import { SentAttempts } from "./sent-attempts.js";
 import { AckVerifier } from "./verify-acks.js";
 
 const DELIVERIES_MAX = 10;
@@ -62,7 +63,13 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
   const { metrics } = options;
   const ended = new KnownIntents();
   const broadcasted = new KnownIntents();
-  const sends = new LastSends();
+  const attempts = new SentAttempts({
+    backbone,
+    clock,
+    attemptsMax: options.attemptsMax,
+    keptMs: options.ackTimeoutMs + LIMITS.retryBaseMs * 2 ** options.attemptsMax + LIMITS.outageGraceMaxMs,
+    hearAll: (intentId) => acks.hearAll(intentId),
+  });
   const startedAtMs = clock.now();
   const responses: ResponseLog = createResponseLog({
     events,
@@ -101,7 +108,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
               await verifier?.settled();
               await responses.recorded();
             },
-            sends,
+            attempts,
             onRetried: metrics.retried,
           },
           claim,
@@ -144,6 +151,7 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
     run,
     clock,
     ackTimeoutMs: options.ackTimeoutMs,
+    attempts,
     broadcasted,
     onDispatched: metrics.dispatched,
   };
@@ -216,6 +224,8 @@ export function startPipeline(platform: Platform, options: PipelineOptions): Pip
       await verifier?.settled();
       await responses.flush();
       await worker.stop();
+      attempts.close();
+      await responses.flush(); // what was heard until now of attempts that this process was to judge
     },
   };
 }

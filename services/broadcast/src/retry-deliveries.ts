@@ -1,15 +1,14 @@
 // Sends an intent again to those who have not answered, up to the threshold; behind it lies the dead letter.
-// An attempt before or within an outage proves nothing about a node: it is repeated, not counted. Nor does an answer that
-// this process has not got to yet: before the verdict it hears all that the server has sent, and records it.
+// An attempt before or within an outage proves nothing about a node: it is repeated, not counted. Nor does one whose answers this
+// process does not hear all of, since another has sent it; or an answer that it has not got to yet: before the verdict it hears all
+// that the server has sent, and records it.
 
 import type { Backbone } from "@outcry/backbone";
 import { type EventLog, type IntentBook, type LoadedIntent, foldIntent, readTopic } from "@outcry/delivery";
 import type { DeliveryRows, RunKeeper, TimerClaim } from "@outcry/jobs";
-import { type Clock, type Event, LIMITS, atRevision, buildEvent, parseRfc3339, revisionKey } from "@outcry/protocol";
+import { type Clock, type Event, LIMITS, atRevision, buildEvent, revisionKey } from "@outcry/protocol";
 import { deadLetter, type DeadLetterDeps, writeLettersOfRow } from "./dead-letter.js";
-import { fanOut } from "./fan-out.js";
-
-const SENDS_KEPT_MAX = 100_000; // open intents of a long outage
+import type { SentAttempts } from "./sent-attempts.js";
 
 export interface RetryDeps extends DeadLetterDeps {
   backbone: Backbone;
@@ -25,29 +24,8 @@ export interface RetryDeps extends DeadLetterDeps {
   attemptsMax: number;
   /** Until when an outage may have delayed this intent's answers; 0 = there was none. */
   settledAtMs: (intent: LoadedIntent) => number;
-  sends: LastSends;
+  attempts: SentAttempts;
   onRetried?: (nodes: number) => void;
-}
-
-interface LastSend {
-  atMs: number;
-  /** How often its attempt had been repeated. */
-  repeats: number;
-}
-
-/** This process's last send of each intent. What it forgets, or another process sent, is repeated once more. */
-export class LastSends {
-  readonly #sends = new Map<string, LastSend>();
-
-  note(intentId: string, send: LastSend): void {
-    this.#sends.delete(intentId);
-    this.#sends.set(intentId, send);
-    if (this.#sends.size > SENDS_KEPT_MAX) this.#sends.delete(this.#sends.keys().next().value!);
-  }
-
-  of(intentId: string): LastSend {
-    return this.#sends.get(intentId) ?? { atMs: 0, repeats: 0 };
-  }
 }
 
 type Again = { againAtMs: number } | undefined;
@@ -63,7 +41,11 @@ export async function retryDeliveries(deps: RetryDeps, claim: TimerClaim): Promi
   if (intent === undefined) return undefined;
 
   const settledAtMs = deps.settledAtMs(intent);
-  if (found.attempt >= deps.attemptsMax) return giveUp(deps, intent, found.attempt, settledAtMs);
+  if (found.attempt >= deps.attemptsMax) {
+    const again = await giveUp(deps, intent, found.attempt, settledAtMs);
+    if (again === undefined) deps.attempts.forget(intent.id);
+    return again;
+  }
   if (found.pending.length === 0) return undefined;
   if ((claim.attempt ?? 0) > found.attempt + 1) return undefined; // of the row before an amendment, which has timers of its own
   if (nowMs < settledAtMs) return repeatAttempt(deps, intent, found.attempt, found.pending, settledAtMs);
@@ -86,10 +68,8 @@ async function repeatAttempt(
   settledAtMs: number,
 ): Promise<Again> {
   const nodes = pending.map(({ node }) => node);
-  await fanOut(deps, intent, attempt, nodes);
-  const atMs = deps.clock.now();
-  const repeats = deps.sends.of(intent.id).repeats + 1;
-  deps.sends.note(intent.id, { atMs, repeats });
+  const repeats = (deps.attempts.of(intent, attempt)?.repeats ?? 0) + 1;
+  const atMs = await deps.attempts.send(intent, attempt, nodes, repeats);
   const spacedMs = atMs + deps.ackTimeoutMs * 2 ** (repeats - 1);
   const settledMs = settledAtMs + deps.random() * deps.ackTimeoutMs;
   return { againAtMs: Math.max(atMs + deps.ackTimeoutMs, Math.min(spacedMs, settledMs)) };
@@ -120,8 +100,7 @@ async function nextAttempt(deps: RetryDeps, intent: LoadedIntent, attempt: numbe
   );
   if (begun.kind !== "begun") return undefined;
   const nodes = begun.indexes.map((index) => intent.record.targets[index]!);
-  await fanOut(deps, intent, attempt, nodes);
-  deps.sends.note(intent.id, { atMs: deps.clock.now(), repeats: 0 });
+  await deps.attempts.send(intent, attempt, nodes);
   deps.onRetried?.(nodes.length);
   return undefined;
 }
@@ -130,7 +109,10 @@ async function nextAttempt(deps: RetryDeps, intent: LoadedIntent, attempt: numbe
 export const backoffMs = (attempt: number, random: () => number): number =>
   Math.floor(random() * LIMITS.retryBaseMs * 2 ** attempt);
 
-/** A node is dead only if the last attempt was made while everything worked, had its whole time, and all answers are heard. */
+/**
+ * A node is dead only if the last attempt was made while everything worked, by this process, which hears all answers to it, had its
+ * whole time, and all of them are recorded.
+ */
 async function giveUp(deps: RetryDeps, intent: LoadedIntent, attempts: number, settledAtMs: number): Promise<Again> {
   const heardUntilMs = deps.clock.now();
   await deps.backbone.flush();
@@ -144,17 +126,13 @@ async function giveUp(deps: RetryDeps, intent: LoadedIntent, attempts: number, s
     await writeLettersOfRow(deps, intent, history); // a process that gave up before may have died ahead of them
     return undefined;
   }
-  const sentMs = Math.max(lastAttemptMs(history), deps.sends.of(intent.id).atMs);
-  if (sentMs < settledAtMs) return repeatAttempt(deps, intent, attempts, found.pending, settledAtMs);
-  const provenAtMs = sentMs + deps.ackTimeoutMs;
+  const sent = deps.attempts.of(intent, attempts);
+  if (sent === undefined || sent.atMs < settledAtMs)
+    return repeatAttempt(deps, intent, attempts, found.pending, settledAtMs);
+  const provenAtMs = sent.atMs + deps.ackTimeoutMs;
   if (heardUntilMs < provenAtMs) return { againAtMs: provenAtMs };
   await deadLetter(deps, intent, { nodes: found.pending, attempts, cause: "ack_timeout" });
   return undefined;
-}
-
-function lastAttemptMs(history: readonly Event[]): number {
-  const last = history.findLast(({ type }) => type === "DELIVERY_RETRYING" || type === "INTENT_BROADCASTED");
-  return (last && parseRfc3339(last.time)) ?? 0;
 }
 
 /** Rows follow the log. After an outage of Redis they may lag, and a node that answered must not be called dead. */
