@@ -6,6 +6,7 @@ import {
   derivedId,
   digestOf,
   intentId,
+  isFreshId,
   isId,
   newId,
   newNonce,
@@ -53,6 +54,7 @@ describe("derived ids", () => {
         expect(isId("quo", id)).toBe(true);
         expect(validate(uuidOf(id))).toBe(true);
         expect(version(uuidOf(id))).toBe(8);
+        expect(TypeID.fromUUID("quo", uuidOf(id)).toString()).toBe(id);
       }),
     );
   });
@@ -72,6 +74,7 @@ describe("fresh ids", () => {
   test("are UUIDv7 of the given clock, so that they sort by time", () => {
     const at = (ms: number) => newId("evt", { now: () => ms });
     const id = at(1_700_000_000_000);
+    expect(TypeID.fromUUID("evt", uuidOf(id)).toString()).toBe(id);
     expect(version(uuidOf(id))).toBe(7);
     expect(uuidOf(id).replaceAll("-", "").slice(0, 12)).toBe((1_700_000_000_000).toString(16).padStart(12, "0"));
     expect([at(3), at(1), at(2)].toSorted()).toEqual(
@@ -121,6 +124,17 @@ describe("isId", () => {
   ])("refuses %s", (_, text) => {
     expect(isId("nod", text)).toBe(false);
   });
+});
+
+test("a fresh id is one of a UUIDv7, whoever made it", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.nat(15), (bytes, nibble) => {
+      bytes[6] = (nibble << 4) | (bytes[6]! & 0x0f);
+      const id = TypeID.fromUUIDBytes("evt", bytes).toString();
+      expect([isFreshId("evt", id), isFreshId("int", id)]).toEqual([nibble === 7, false]);
+    }),
+  );
+  expect(isFreshId("evt", newId("evt"))).toBe(true);
 });
 
 test("base64url is that of Node for every length", () => {

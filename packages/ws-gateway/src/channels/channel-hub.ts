@@ -36,6 +36,11 @@ export interface Group {
   position: { readonly seq: number; readonly frame: Buffer | undefined } | undefined;
 }
 
+/** With the cursor that was written in it last: all who come to a quiet channel get the same one. */
+interface KeptScope extends CursorScope {
+  written?: { readonly seq: number; readonly time: number; readonly cursor: string };
+}
+
 export interface ChannelHubDeps {
   readonly cursors: Cursors;
   readonly render: Policy["render"];
@@ -51,7 +56,7 @@ export class ChannelHub {
   readonly #frames: FrameCache;
   readonly #parts: ReplayParts;
   #epoch = "";
-  readonly #scopes = new Map<string, CursorScope>();
+  readonly #scopes = new Map<string, KeptScope>();
 
   constructor(deps: ChannelHubDeps) {
     this.#deps = deps;
@@ -130,11 +135,11 @@ export class ChannelHub {
     return this.#parts.of(events, reader);
   }
 
-  scope(route: Route): CursorScope {
+  scope(route: Route): KeptScope {
     const known = this.#scopes.get(route.key);
     if (known !== undefined) return known;
     if (this.#scopes.size >= SCOPES_MAX) this.#scopes.clear(); // each is a digest away
-    const scope = cursorScope(route.key, this.#epoch);
+    const scope: KeptScope = cursorScope(route.key, this.#epoch);
     this.#scopes.set(route.key, scope);
     return scope;
   }
@@ -144,7 +149,12 @@ export class ChannelHub {
   }
 
   cursor(route: Route, format: Format, position: Position): string {
-    return this.cursorsOf(format).write(this.scope(route), position);
+    const scope = this.scope(route);
+    if (format.cursors !== undefined) return format.cursors.write(scope, position);
+    const { seq, time } = position;
+    if (scope.written?.seq !== seq || scope.written.time !== time)
+      scope.written = { seq, time, cursor: this.#deps.cursors.write(scope, position) };
+    return scope.written.cursor;
   }
 
   positionFrame(group: Group, head: Position): Buffer | undefined {

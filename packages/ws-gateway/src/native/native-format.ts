@@ -3,6 +3,7 @@
 import { ERRORS, type ErrorCode } from "@outcry/protocol";
 import type { CloseReason } from "../transport/close-codes.js";
 import type { Format } from "../channels/format.js";
+import type { Opened } from "../channels/subscribe.js";
 import type { Hint } from "../presence/hints.js";
 import type { Members, PresenceShown } from "../presence/presence-shown.js";
 import { textFrame } from "../transport/frame.js";
@@ -65,6 +66,13 @@ export const okFrame = (id: CommandId | undefined, ok: object): Buffer => textFr
 
 /** `ok` is JSON text already. */
 export const okText = (id: CommandId, ok: string): Buffer => textFrame(`{"id":${JSON.stringify(id)},"ok":${ok}}`);
+
+/** The reply to `sub`. By hand: half the time of an object's. */
+export const subscribedFrame = (id: CommandId, { channel, cursor, recovered, reason }: Opened): Buffer => {
+  const recovery = recovered === undefined ? "" : `,"recovered":${recovered}`;
+  const why = reason === undefined ? "" : `,"reason":"${reason}"`;
+  return okText(id, `{"ch":${JSON.stringify(channel)},"c":"${cursor}"${recovery}${why}}`);
+};
 
 /** `id` is null when the command could not be read so far. */
 export function errFrame(id: CommandId | undefined, code: ErrorCode, detail?: string): Buffer {

@@ -15,6 +15,7 @@ import {
   okText,
   pingFrame,
   presenceText,
+  subscribedFrame,
 } from "./native-format.js";
 
 export class NativeProtocol implements WireProtocol {
@@ -124,9 +125,7 @@ export class NativeProtocol implements WireProtocol {
   }
 
   async #subscribe(session: Session, { id, channel, wanted }: Command & { op: "sub" }): Promise<void> {
-    const result = await session.subscribe(channel, wanted, ({ channel: ch, cursor: c, recovered, reason }) =>
-      this.#peer.reply(okFrame(id, { ch, c, recovered, reason })),
-    );
+    const result = await session.subscribe(channel, wanted, (opened) => this.#peer.reply(subscribedFrame(id, opened)));
     if (result.kind === "refused") this.#peer.reply(errFrame(id, result.code, result.detail));
     if (result.kind === "closed")
       this.#peer.reply(errFrame(id, "frame_invalid", "replaced or ended before it was open"));
