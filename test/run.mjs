@@ -7,7 +7,7 @@ import path from "node:path";
 import { findServers, ServersNotFound } from "../infra/servers/dist/index.js";
 
 // With `--soak` first: the soaks, fault and history tests alone, at the size of OUTCRY_SOAK (default 10 times that of `npm test`);
-// with `--soak --only <name>` one of them. docs/soak.md has the names. One at a time: two of them starve each other.
+// with `--soak --only <name>` one of them, or a folder of them. docs/soak.md has the names. One at a time: two of them starve each other.
 
 const root = path.resolve(import.meta.dirname, "..");
 const [first, ...rest] = process.argv.slice(2);
@@ -31,7 +31,8 @@ function soakArguments([flag, name, ...others]) {
     process.stderr.write("--only needs the name of a soak: docs/soak.md\n");
     process.exit(2);
   }
-  return [alone, `(test/dist/(soaks|faults|regions)|ws-gateway/dist(/[a-z-]+)?)/${name}\\.test\\.js$`, ...others];
+  const one = `(test/dist/(soaks|faults|regions)|ws-gateway/dist(/[a-z-]+)?)/${name}`;
+  return [alone, `(${one}|test/dist/${name}/[a-z-]+)\\.test\\.js$`, ...others];
 }
 
 async function findTestServers() {

@@ -68,7 +68,7 @@ describe("slow readers", () => {
     await client.subscribe("all:");
     client.ws.pause();
     await publishAll();
-    await eventually(() => gateway.engine.hub.counters.behind === 1);
+    await eventually(() => gateway.engine.hub.counters.behind > 0); // twice where the kernel takes some more meanwhile
     client.ws.resume();
     await eventually(() => client.numbers("all:").length >= COUNT);
     source.publish("rt.t.g.x", COUNT + 1);

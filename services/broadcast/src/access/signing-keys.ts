@@ -4,7 +4,6 @@
 
 import {
   type Clock,
-  LIMITS,
   type Log,
   OutcryError,
   parseRfc3339,
@@ -15,9 +14,9 @@ import {
 import { checkPublicJwk, type KeySource, publicJwk, type SigningKey, type VerificationKey } from "@outcry/signing";
 import type { AccessBook, StoredSigningKey } from "./access-book.js";
 import type { KeyStore } from "./key-store.js";
+import { bare, retiresMs, STAMP_EVERY_MS, viewOf } from "./signing-key-views.js";
 
 const LOOK_EVERY_MS = 2_000; // at the files; KV tells by itself
-const STAMP_EVERY_MS = 60 * 60_000; // how exactly `last_signed` is known
 const LATEST = "latest";
 
 export interface SigningKeysDeps {
@@ -279,36 +278,6 @@ class Follower implements SigningKeys {
     return !known;
   }
 }
-
-const retiresMs = ({ last_signed: at }: StoredSigningKey): number =>
-  (parseRfc3339(at ?? "") ?? 0) + STAMP_EVERY_MS + LIMITS.signingKeyKeptMs;
-
-function viewOf(key: StoredSigningKey, generation: number): SigningKeyView {
-  const { kid, published, last_signed, revoked } = key;
-  const status = statusOf(key, generation);
-  return {
-    kid,
-    status,
-    ...(published === undefined ? {} : { published }),
-    ...(last_signed === undefined ? {} : { last_signed }),
-    ...(status === "retiring" ? { retires: toRfc3339(retiresMs(key)) } : {}),
-    ...(revoked === undefined ? {} : { revoked }),
-  };
-}
-
-function statusOf(key: StoredSigningKey, generation: number): SigningKeyView["status"] {
-  if (key.revoked !== undefined) return "revoked";
-  if (key.last_signed === undefined) return "next";
-  return (key.generation ?? 0) >= generation ? "signing" : "retiring";
-}
-
-const bare = ({ kid, kty, crv, x, y }: StoredSigningKey): PublicKey => ({
-  kid,
-  kty,
-  crv,
-  x,
-  ...(y === undefined ? {} : { y }),
-});
 
 function requireSame(book: AccessBook, jwk: PublicKey): void {
   if (book.signingKeys.get(jwk.kid)?.value.x === jwk.x) return;

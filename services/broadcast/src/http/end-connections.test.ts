@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type FastifyInstance, fastify } from "fastify";
-import { endConnectionsOnClose } from "./end-connections.js";
+import { endConnectionsOnClose } from "@outcry/runtime";
 
 const ANSWER_MS = 300;
 const SOON_MS = 5_000; // without it 10 s and more
