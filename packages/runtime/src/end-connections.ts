@@ -32,6 +32,7 @@ export function endConnectionsOnClose(app: ClosableApp): void {
     for (const response of answering) if (!response.headersSent) response.setHeader("connection", "close");
     let quietMs = 0;
     const sweep = setInterval(() => {
+      if (server.listening) return; // other hooks run first, and end their connections as they see fit
       quietMs = answering.size > 0 ? 0 : quietMs + SWEEP_MS;
       if (quietMs < QUIET_MS) server.closeIdleConnections();
       else server.closeAllConnections();
