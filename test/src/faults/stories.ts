@@ -4,6 +4,8 @@ import type { Event, EventData } from "@outcry/protocol";
 import type { Index, IntentEntry } from "./history.js";
 import type { Entry } from "./record.js";
 
+const STORY_EVENTS_MAX = 40; // a soak has intents with a thousand
+
 /** Events of the intent that concern the node, by sequence, and what became of its quotes. */
 export function nodeStory(index: Index, intentId: string, node: string): string {
   const intent = index.intents.get(intentId);
@@ -28,9 +30,11 @@ export function nodeStory(index: Index, intentId: string, node: string): string 
   return `${told.join("; ")}; ${ended}; its quotes: ${judged}`;
 }
 
-/** All events of the intent, with what is recorded of it. */
+/** The last events of the intent, with what is recorded of it. */
 export function intentStory({ events, revisions }: IntentEntry): string {
-  const told = events.map((entry) => `${entry.seq} ${entry.value.type} +${since(events[0]!, entry)}`);
+  const told = events
+    .slice(-STORY_EVENTS_MAX)
+    .map((entry) => `${entry.seq} ${entry.value.type} +${since(events[0]!, entry)}`);
   return `${revisions.length} amendments; ${told.join("; ")}`;
 }
 

@@ -143,7 +143,7 @@ function readView({ quotes, unranked }: QuotesView): History["quoteViews"][strin
  * after it. They count all the same, and are told apart here.
  */
 function behindEnd({ violations }: CheckReport) {
-  const isLate = ({ rule, detail }: Violation) => rule === "event_behind_end" && detail.endsWith(": QUOTE_RECEIVED");
+  const isLate = ({ rule, detail }: Violation) => rule === "event_behind_end" && /^\S+: QUOTE_RECEIVED;/.test(detail);
   const others = violations.filter((violation) => !isLate(violation));
   return { late: violations.length - others.length, others };
 }
