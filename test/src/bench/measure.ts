@@ -67,7 +67,7 @@ export interface Figures {
   notes: string[];
 }
 
-const WARM_UPS_MAX = { figures: 8, sample: 1 };
+const WARM_UPS_MAX = { figures: 8, sample: 2 };
 const SAMPLE_SECONDS = 0.5; // shorter rounds are a sample: nobody reads its figures
 const FASTER = 1.1; // two runs of the same code differ by as much
 const FOREIGN_TOLD = 0.05; // the kernel's own threads have less
@@ -120,15 +120,13 @@ class Measured {
 
   /** Until it gets no faster: then its code is compiled, and it is known how many items fill a round. */
   async warmUp(seconds: number): Promise<void> {
-    const isSample = seconds < SAMPLE_SECONDS;
-    const runsMax = WARM_UPS_MAX[isSample ? "sample" : "figures"];
-    const rampMs = isSample ? 0 : (this.#side.rampMs ?? 0);
+    const runsMax = WARM_UPS_MAX[seconds < SAMPLE_SECONDS ? "sample" : "figures"];
     for (let run = 0, before = 0; run < runsMax && this.#count > before * FASTER; run++) {
       before = this.#count;
       await this.#side.prepare(this.#count);
       const { count, seconds: took } = await this.#side.run();
       await this.#side.settle?.();
-      const wanted = (count / took) * (seconds + rampMs / 1_000);
+      const wanted = (count / took) * (seconds + (this.#side.rampMs ?? 0) / 1_000);
       this.#count = Math.min(this.#comparison.countMax, Math.max(this.#comparison.firstCount, Math.ceil(wanted)));
     }
   }

@@ -19,7 +19,7 @@ import {
 import { intentStory, nodeStory } from "./stories.js";
 import type { Entry, RecordCopy } from "./record.js";
 
-const ANSWER_RACE_MS = 2_000; // an answer told so shortly before the end may go either way: the log is read, then the end written
+const ANSWER_RACE_MS = 1_000; // an answer told so shortly before the end may go either way
 const STALL_EXCUSES_MS = 15_000; // from the first attempt to the end of a short intent
 
 const END_TYPES = new Set<EventType>(Object.values(END_EVENTS));
